@@ -1,0 +1,39 @@
+"""Every error the package raises on purpose: one line each, saying what, where, got, expected and what to do next."""
+
+from __future__ import annotations
+
+
+class SnnEnergyError(Exception):
+    """Base of all errors raised on purpose; the command line prints it as one line and exits with `exit_code`."""
+
+    exit_code = 1
+
+
+class UsageError(SnnEnergyError):
+    """The caller named something that does not exist, or combined options that exclude each other."""
+
+    exit_code = 2
+
+
+class CheckpointError(SnnEnergyError):
+    """A checkpoint is missing, damaged, foreign or unsafe to read."""
+
+
+class DataError(SnnEnergyError):
+    """Input data are missing, empty, of the wrong shape or not finite."""
+
+
+class ProfileError(SnnEnergyError):
+    """A hardware profile breaks the schema."""
+
+
+class PriceError(SnnEnergyError):
+    """An action was counted for which the hardware profile has no price."""
+
+
+class TraceError(SnnEnergyError):
+    """A network cannot be traced exactly, or two traces do not belong together."""
+
+
+class UncountedError(TraceError):
+    """Strict mode met work that is not counted or not priced."""
