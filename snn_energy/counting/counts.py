@@ -1,0 +1,388 @@
+"""The facts recorded: frozen integer records that add up without loss over batches, files and ranks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields, replace
+from itertools import zip_longest
+from typing import Any, Protocol, Self, TypeVar
+
+from snn_energy.counting.values import SILENT, OperandClass, ValueSet
+from snn_energy.errors import TraceError
+
+
+def _same(what: str, name: str, a: object, b: object) -> None:
+    if a != b:
+        raise TraceError(
+            f"cannot merge traces: {what} of {name!r} differs (got {a!r} and {b!r}); "
+            "merge only traces of one model with one set of weights"
+        )
+
+
+def _summed(a: Any, b: Any, names: Iterable[str]) -> dict[str, int]:
+    return {name: getattr(a, name) + getattr(b, name) for name in names}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayerCounts:
+    """One projection (module path x weight, or a product of two activations), summed over all calls and samples.
+
+    `dense_macs` counts padding taps (fvcore's convention), `connections` only synapses that exist inside the image.
+    An event is a non-zero operand meeting a connection; an effective event also needs a non-zero weight. For a
+    product of two activations an event needs both factors to be non-zero.
+    """
+
+    name: str
+    kind: str
+    calls: int = 0
+    values: ValueSet = SILENT
+    partner_values: ValueSet | None = None
+    """Second data operand: of a product of two activations, or of a bilinear form."""
+    elements: int = 0
+    spikes: int = 0
+    dense_macs: int = 0
+    connections: int = 0
+    events: int = 0
+    effective_events: int = 0
+    operand_units: int = 0
+    """Events weighted by the operand's magnitude in units of its scale (n for an integer spike n); 0 once real."""
+    partner_units: int = 0
+    bias_adds: int = 0
+    outputs: int = 0
+    weights: int = 0
+    zero_weights: int = 0
+    operand_bits: int = 0
+    weight_bits: int = 0
+    geometry: tuple[tuple[str, tuple[int, ...]], ...] | None = None
+    """Shape facts of one call without its batch size (kernel, stride, ...); None where calls differ."""
+
+    @property
+    def operand(self) -> OperandClass:
+        """Class that decides the arithmetic, joined over all data before it is read.
+
+        A product of two activations needs only one spiking factor to be an accumulate (the lower class decides); a
+        bilinear form multiplies its operands first (the higher class decides).
+        """
+        own = self.values.operand_class
+        if self.partner_values is None:
+            return own
+        other = self.partner_values.operand_class
+        if "silent" in (own.kind, other.kind):
+            return OperandClass("silent")
+        if self.kind == "bilinear":
+            kind = max(own, other, key=lambda c: c.rank).kind
+            if own.scale is None or other.scale is None:
+                return OperandClass(kind)
+            return OperandClass(kind, own.scale * other.scale)
+        return min(own, other, key=lambda c: c.rank)
+
+    @property
+    def spike_rate(self) -> float:
+        """Non-zero operands per operand element (per neuron and time step when the operand is a spike train)."""
+        return self.spikes / self.elements if self.elements else 0.0
+
+    @property
+    def acs(self) -> int:
+        """Accumulates: events whose operand class is at most ternary."""
+        return self.events if self.operand.accumulates else 0
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates: connections whose operand is real-valued, zeros included."""
+        return self.connections if self.operand.kind == "real" else 0
+
+    @property
+    def graded_events(self) -> int:
+        """Events of an integer operand: n accumulates or one graded MAC each, by the hardware's policy."""
+        return self.events if self.operand.kind == "integer" else 0
+
+    @property
+    def unit_events(self) -> int:
+        """Events weighted by magnitude: an integer spike n is n; equal to `events` for binary and ternary operands."""
+        if self.operand.kind != "integer":
+            return self.events
+        if self.kind == "bilinear" or self.partner_values is None:
+            return self.operand_units
+        own, other = self.values.operand_class, self.partner_values.operand_class
+        return self.operand_units if own.rank <= other.rank else self.partner_units
+
+    def __add__(self, other: Self) -> Self:
+        """Merge two records of the same projection."""
+        for what in ("name", "kind", "weights", "zero_weights"):
+            _same(what, self.name, getattr(self, what), getattr(other, what))
+        values = self.values | other.values
+        partner = _join(self.partner_values, other.partner_values)
+        summed = _summed(self, other, _LAYER_SUMS)
+        if self.kind == "bilinear" and partner is not None:
+            both = values.unit * partner.unit
+            summed["operand_units"] = _rescaled(
+                0 if values.many or partner.many else both,
+                (self.operand_units, self.values.unit * _unit(self.partner_values)),
+                (other.operand_units, other.values.unit * _unit(other.partner_values)),
+            )
+        else:
+            summed["operand_units"] = _rescaled(
+                0 if values.many else values.unit,
+                (self.operand_units, self.values.unit),
+                (other.operand_units, other.values.unit),
+            )
+            summed["partner_units"] = _rescaled(
+                0 if partner is None or partner.many else partner.unit,
+                (self.partner_units, _unit(self.partner_values)),
+                (other.partner_units, _unit(other.partner_values)),
+            )
+        bits = {name: max(getattr(self, name), getattr(other, name)) for name in ("operand_bits", "weight_bits")}
+        geometry = self.geometry if self.geometry == other.geometry else None
+        return replace(self, values=values, partner_values=partner, geometry=geometry, **summed, **bits)
+
+
+_LAYER_SUMS = (
+    "calls", "elements", "spikes", "dense_macs", "connections", "events", "effective_events", "bias_adds", "outputs",
+)  # fmt: skip
+
+
+def _unit(values: ValueSet | None) -> float:
+    return 1.0 if values is None else values.unit
+
+
+def _join(a: ValueSet | None, b: ValueSet | None) -> ValueSet | None:
+    if a is None or b is None:
+        return a if b is None else b
+    return a | b
+
+
+def _rescaled(unit: float, *parts: tuple[int, float]) -> int:
+    """Sum of counts held in different units, in the joint unit (which divides each of them); 0 where there is none."""
+    return sum(count * round(part / unit) for count, part in parts) if unit else 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NeuronCounts:
+    """One spiking neuron layer, charged by what the neuron means, not by the element-wise operators that one backend runs."""
+
+    name: str
+    kind: str
+    calls: int = 0
+    updates: int = 0
+    """Neuron updates: neurons x time steps x samples."""
+    state_elements: int = 0
+    """State variables that one sample keeps (neurons x variables per neuron)."""
+    spikes_per_step: tuple[int, ...] = ()
+    update_adds: int = 0
+    """Additions of ONE update, from the neuron's equation; likewise multiplications and comparisons."""
+    update_muls: int = 0
+    update_compares: int = 0
+    spike_adds: int = 0
+    """Further additions of each spike (the subtraction of a soft reset)."""
+
+    @property
+    def spikes(self) -> int:
+        """Spikes out, over all samples and time steps."""
+        return sum(self.spikes_per_step)
+
+    @property
+    def resets(self) -> int:
+        """State resets: one for each spike."""
+        return self.spikes
+
+    @property
+    def time_steps(self) -> int:
+        """Time steps seen for each sample."""
+        return len(self.spikes_per_step)
+
+    @property
+    def spike_rate(self) -> float:
+        """Spikes per neuron and time step."""
+        return self.spikes / self.updates if self.updates else 0.0
+
+    @property
+    def adds(self) -> int:
+        """Additions of all updates and resets."""
+        return self.updates * self.update_adds + self.spikes * self.spike_adds
+
+    @property
+    def muls(self) -> int:
+        """Multiplications of all updates (the leak)."""
+        return self.updates * self.update_muls
+
+    @property
+    def compares(self) -> int:
+        """Comparisons of all updates (the threshold)."""
+        return self.updates * self.update_compares
+
+    def __add__(self, other: Self) -> Self:
+        """Merge two records of the same neuron layer."""
+        for what in ("name", "kind", "update_adds", "update_muls", "update_compares", "spike_adds"):
+            _same(what, self.name, getattr(self, what), getattr(other, what))
+        steps = tuple(a + b for a, b in zip_longest(self.spikes_per_step, other.spikes_per_step, fillvalue=0))
+        return replace(
+            self,
+            spikes_per_step=steps,
+            state_elements=max(self.state_elements, other.state_elements),
+            **_summed(self, other, ("calls", "updates")),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ElementwiseCounts:
+    """Arithmetic outside the projections (residual adds, pooling, activations, unfolded normalisation), by module and operator."""
+
+    name: str
+    kind: str
+    calls: int = 0
+    adds: int = 0
+    muls: int = 0
+    compares: int = 0
+    specials: int = 0
+    """Transcendental functions and divisions, one for each element."""
+
+    def __add__(self, other: Self) -> Self:
+        """Merge two records of the same module and operator."""
+        for what in ("name", "kind"):
+            _same(what, self.name, getattr(self, what), getattr(other, what))
+        return replace(self, **_summed(self, other, ("calls", "adds", "muls", "compares", "specials")))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OperatorRecord:
+    """One operator that ran: how often, in which modules, why it costs nothing or what it costs at most."""
+
+    name: str
+    calls: int = 0
+    modules: tuple[str, ...] = ()
+    reason: str = ""
+    bound: int = 0
+    """Upper bound on its multiply-accumulates; 0 unless uncounted."""
+
+    def __add__(self, other: Self) -> Self:
+        """Merge two records of the same operator."""
+        modules = tuple(dict.fromkeys(self.modules + other.modules))
+        return replace(self, modules=modules, **_summed(self, other, ("calls", "bound")))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Coverage:
+    """The certificate: every operator that ran is counted, declared free, or listed as uncounted with a bound."""
+
+    counted: tuple[OperatorRecord, ...] = ()
+    free: tuple[OperatorRecord, ...] = ()
+    uncounted: tuple[OperatorRecord, ...] = ()
+    never_called: tuple[str, ...] = ()
+    """Modules with weights or neurons that no sample reached."""
+
+    @property
+    def complete(self) -> bool:
+        """True when nothing that ran is left uncounted."""
+        return not self.uncounted
+
+    @property
+    def bound(self) -> int:
+        """Upper bound on the multiply-accumulates of everything uncounted."""
+        return sum(record.bound for record in self.uncounted)
+
+    def __add__(self, other: Self) -> Self:
+        """Merge two certificates; a module is never called only if neither run called it."""
+        return replace(
+            self,
+            counted=merge_by_name(self.counted, other.counted),
+            free=merge_by_name(self.free, other.free),
+            uncounted=merge_by_name(self.uncounted, other.uncounted),
+            never_called=tuple(name for name in self.never_called if name in set(other.never_called)),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trace:
+    """What happened when a network ran on data: exact integers, no prices. Traces of one model add up."""
+
+    model: str = ""
+    layers: tuple[LayerCounts, ...] = ()
+    neurons: tuple[NeuronCounts, ...] = ()
+    elementwise: tuple[ElementwiseCounts, ...] = ()
+    coverage: Coverage = Coverage()
+    samples: int = 0
+    time_steps: int | None = None
+    """Time steps given by the caller, or read off the neuron layers where they agree; else None."""
+
+    @property
+    def dense_macs(self) -> int:
+        """Multiply-accumulates of a dense machine, padding taps counted."""
+        return sum(layer.dense_macs for layer in self.layers)
+
+    @property
+    def connections(self) -> int:
+        """Real connections: padding taps left out."""
+        return sum(layer.connections for layer in self.layers)
+
+    @property
+    def events(self) -> int:
+        """Non-zero operands times the connections they meet."""
+        return sum(layer.events for layer in self.layers)
+
+    @property
+    def effective_events(self) -> int:
+        """Events that also meet a non-zero weight."""
+        return sum(layer.effective_events for layer in self.layers)
+
+    @property
+    def acs(self) -> int:
+        """Accumulates of all layers."""
+        return sum(layer.acs for layer in self.layers)
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates of all layers."""
+        return sum(layer.macs for layer in self.layers)
+
+    @property
+    def graded_events(self) -> int:
+        """Events of integer operands: neither accumulates nor MACs until a hardware's policy is chosen."""
+        return sum(layer.graded_events for layer in self.layers)
+
+    def __add__(self, other: Self) -> Self:
+        """Merge two traces of the same model over different samples."""
+        if self.model and other.model:
+            _same("model", "trace", self.model, other.model)
+        return replace(
+            self,
+            model=self.model or other.model,
+            layers=merge_by_name(self.layers, other.layers),
+            neurons=merge_by_name(self.neurons, other.neurons),
+            elementwise=merge_by_name(self.elementwise, other.elementwise, key=lambda r: (r.name, r.kind)),
+            coverage=self.coverage + other.coverage if self.samples and other.samples else _fuller(self, other),
+            samples=self.samples + other.samples,
+            time_steps=_agreed(self.time_steps, other.time_steps),
+        )
+
+
+def _fuller(a: Trace, b: Trace) -> Coverage:
+    return a.coverage if a.samples else b.coverage
+
+
+def _agreed(a: int | None, b: int | None) -> int | None:
+    if a is None or b is None:
+        return a if b is None else b
+    return a if a == b else None
+
+
+class _Named(Protocol):
+    @property
+    def name(self) -> str: ...
+    def __add__(self, other: Any) -> Any: ...
+
+
+R = TypeVar("R", bound=_Named)
+
+
+def merge_by_name(a: Sequence[R], b: Sequence[R], key: Any = lambda record: record.name) -> tuple[R, ...]:
+    """Add records that share a key, keeping the order of first appearance."""
+    merged: dict[Any, R] = {key(record): record for record in a}
+    for record in b:
+        known = merged.get(key(record))
+        merged[key(record)] = record if known is None else known + record
+    return tuple(merged.values())
+
+
+def record_fields(record: object) -> dict[str, Any]:
+    """Field names and values of a slotted record, in order."""
+    return {field.name: getattr(record, field.name) for field in fields(record)}  # type: ignore[arg-type]

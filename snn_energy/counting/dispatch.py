@@ -1,0 +1,153 @@
+"""The dispatch mode: every operator that torch runs passes here once, and is counted, declared free or listed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from snn_energy.counting.ops import COUNTED, FREE, VIEWS, Call, table_name
+from snn_energy.counting.ops.products import RECURRENT
+from snn_energy.counting.recorder import Recorder
+from snn_energy.counting.tags import Origin, Tag, version_of
+
+_SOFTMAX = {"_softmax", "_safe_softmax"}
+_PRODUCTS = {"mm", "addmm", "bmm", "baddbmm", "mv", "addmv", "dot"}
+_MOVES = VIEWS | {"cat", "stack"}
+_KEEPS_BIAS = {"view", "_unsafe_view", "reshape", "unflatten", "unsqueeze", "squeeze", "clone"}
+
+
+class CountingMode(TorchDispatchMode):
+    """Counts what runs below the recorder's current module path."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        super().__init__()
+        self.recorder = recorder
+        self._names: dict[object, str] = {}
+        self._composites: set[object] = set()
+
+    def __torch_dispatch__(  # noqa: D105
+        self,
+        func: torch._ops.OpOverload,
+        types: Sequence[type],
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        kwargs = kwargs or {}
+        name = self._names.get(func)
+        if name is None:
+            name = self._names[func] = table_name(func)
+        row, reason = COUNTED.get(name), FREE.get(name)
+        if row is None and reason is None and self._is_composite(func):
+            # Under inference_mode composite operators arrive whole: take them apart as torch itself would.
+            with self:
+                return func.decompose(*args, **kwargs)
+        out = func(*args, **kwargs)
+        tensors = tuple(_tensors(args, kwargs))
+        recorder = self.recorder
+        origin, names = recorder.joint_origin(tensors)
+        if origin is Origin.WEIGHT and not (name in _PRODUCTS and isinstance(recorder.module, RECURRENT)):
+            recorder.note("free", name, reason=FREE.get(name, "weights only: computed once, at load time"))
+            self._mark(out, Origin.WEIGHT, names)
+            return out
+        self._track(func, name, args, kwargs, tensors, origin, names, out)
+        if row is not None:
+            if any(_is_foreign(t) for t in tensors):
+                recorder.note("uncounted", f"{name} (sparse, quantised or complex)", bound=_bound(tensors, out))
+            else:
+                row(recorder, Call(name, args, kwargs, tensors, out))
+        elif reason is not None:
+            recorder.note("free", name, reason=reason)
+        else:
+            recorder.note("uncounted", name, bound=_bound(tensors, out))
+        return out
+
+    def _is_composite(self, func: torch._ops.OpOverload) -> bool:
+        if func in self._composites:
+            return True
+        if torch._C._dispatch_has_kernel_for_dispatch_key(func.name(), "CompositeImplicitAutograd"):
+            self._composites.add(func)
+            return True
+        return False
+
+    def _track(
+        self,
+        func: torch._ops.OpOverload,
+        name: str,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        tensors: tuple[Tensor, ...],
+        origin: Origin,
+        names: tuple[str, ...],
+        out: Any,
+    ) -> None:
+        """Hang tags on the results."""
+        recorder = self.recorder
+        if func._schema.is_mutable and origin is Origin.DATA and isinstance(out, Tensor):
+            recorder.wrote_data(out)
+        tag = Tag(recorder, origin, names=names)
+        if name in _MOVES and tensors:
+            source = recorder.tag(tensors[0])
+            if source is not None:
+                tag.softmax = source.softmax
+                if name in _KEEPS_BIAS:
+                    tag.biased = source.biased
+            tag.spike_scale = _common_scale(recorder, tensors)
+        elif name in _SOFTMAX:
+            tag.softmax = True
+        elif name == "constant_pad_nd" and not (kwargs.get("value") or (len(args) > 2 and args[2])):
+            tag.padding = _padding(args[1] if len(args) > 1 else kwargs["pad"])
+            tag.spike_scale = recorder.spike_scale(tensors[0])
+        version = version_of(tensors[0]) if func.is_view and tensors else None
+        if isinstance(out, Tensor):
+            recorder.mark(out, tag, version)
+        elif isinstance(out, (tuple, list)):
+            for one in out:
+                if isinstance(one, Tensor):
+                    recorder.mark(one, Tag(recorder, origin, names=names, spike_scale=tag.spike_scale), version)
+
+    def _mark(self, out: Any, origin: Origin, names: tuple[str, ...]) -> None:
+        for one in out if isinstance(out, (tuple, list)) else (out,):
+            if isinstance(one, Tensor):
+                self.recorder.mark(one, Tag(self.recorder, origin, names=names))
+
+
+def _tensors(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Tensor]:
+    for value in (*args, *kwargs.values()) if kwargs else args:
+        if isinstance(value, Tensor):
+            yield value
+        elif isinstance(value, (tuple, list)):
+            for item in value:
+                if isinstance(item, Tensor):
+                    yield item
+
+
+def _common_scale(recorder: Recorder, tensors: tuple[Tensor, ...]) -> float | None:
+    scale = recorder.spike_scale(tensors[0])
+    if scale is None or all(recorder.spike_scale(t) == scale for t in tensors[1:]):
+        return scale
+    return None
+
+
+def _padding(pads: Sequence[int]) -> tuple[tuple[int, int], ...] | None:
+    """Pads of torch (last axis first) as (before, after) with the outermost axis first; None if any side is cropped."""
+    pairs = tuple((int(before), int(after)) for before, after in zip(pads[::2], pads[1::2], strict=True))[::-1]
+    return None if any(before < 0 or after < 0 for before, after in pairs) else pairs
+
+
+def _is_foreign(tensor: Tensor) -> bool:
+    return tensor.layout is not torch.strided or tensor.is_complex() or tensor.is_quantized
+
+
+def _bound(tensors: tuple[Tensor, ...], out: Any) -> int:
+    """Every output element against every input element: no operator whose outputs are sums over inputs does more."""
+    results = out if isinstance(out, (tuple, list)) else (out,)
+    outputs = sum(one.numel() for one in results if isinstance(one, Tensor))
+    inputs = sum(tensor.numel() for tensor in tensors)
+    return max(1, outputs) * max(1, inputs)
+
+
+Hook = Callable[..., None]

@@ -1,0 +1,209 @@
+"""Element-wise and reducing arithmetic: textbook operation counts, one row for each operator.
+
+A row is (additions, multiplications, comparisons, specials) for each element; a special is one transcendental
+function, division, root or random draw. Arithmetic on weights alone never gets here: it is done once, at load time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import prod
+
+from torch import Tensor
+
+from snn_energy.counting.ops.registry import Call, counts
+from snn_energy.counting.recorder import Recorder
+from snn_energy.counting.tags import Origin
+
+Rate = tuple[int, int, int, int]
+
+PER_OUTPUT: dict[str, Rate] = {
+    # one operation for each output element
+    **dict.fromkeys("add sub rsub __add__ __sub__ bitwise_left_shift bitwise_right_shift cumsum".split(), (1, 0, 0, 0)),
+    **dict.fromkeys("mul square cumprod __mul__ deg2rad".split(), (0, 1, 0, 0)),
+    **dict.fromkeys(
+        "eq ne lt le gt ge relu relu6 abs neg sign sgn threshold maximum minimum fmax fmin heaviside isnan isinf isfinite "
+        "clamp_min clamp_max round floor ceil trunc frac isin signbit".split(),
+        (0, 0, 1, 0),
+    ),
+    **dict.fromkeys("clamp clip hardtanh".split(), (0, 0, 2, 0)),
+    **dict.fromkeys(
+        "div true_divide floor_divide remainder fmod reciprocal exp exp2 expm1 log log2 log10 log1p sqrt rsqrt sin cos "
+        "tan asin acos atan atan2 sinh cosh tanh sigmoid erf erfc erfinv pow logaddexp bernoulli rand_like randn_like "
+        "uniform normal exponential rand randn randint poisson random float_power".split(),
+        (0, 0, 0, 1),
+    ),
+    # composites, by their defining formula
+    "leaky_relu": (0, 1, 1, 0),
+    "prelu": (0, 1, 1, 0),
+    "_prelu_kernel": (0, 1, 1, 0),
+    "elu": (1, 0, 1, 1),
+    "celu": (1, 1, 1, 1),
+    "gelu": (1, 2, 0, 1),  # x/2 * (1 + erf(x/sqrt(2)))
+    "silu": (0, 1, 0, 1),
+    "mish": (1, 1, 0, 3),
+    "softplus": (1, 0, 1, 2),
+    "log_sigmoid_forward": (1, 0, 1, 2),
+    "hardsigmoid": (1, 1, 2, 0),
+    "hardswish": (1, 2, 2, 0),
+    "lerp": (2, 1, 0, 0),
+    "addcmul": (1, 2, 0, 0),
+    "addcdiv": (1, 1, 0, 1),
+    "native_dropout": (0, 1, 0, 1),
+    "upsample_linear1d": (1, 2, 0, 0),
+    "upsample_bilinear2d": (3, 4, 0, 0),
+    "upsample_trilinear3d": (7, 8, 0, 0),
+    "upsample_bicubic2d": (15, 16, 0, 0),
+}
+
+PER_INPUT: dict[str, Rate] = {
+    # reductions: one operation for each input element, less one for each output
+    "sum": (1, 0, 0, 0),
+    "nansum": (1, 0, 0, 0),
+    "mean": (1, 0, 0, 0),
+    "prod": (0, 1, 0, 0),
+    **dict.fromkeys("max min amax amin argmax argmin any all count_nonzero median aminmax".split(), (0, 0, 1, 0)),
+    # softmax: maximum, difference, exponential, sum, quotient
+    "_softmax": (2, 0, 1, 2),
+    "_safe_softmax": (2, 0, 1, 2),
+    "_log_softmax": (3, 0, 1, 1),
+    "logsumexp": (2, 0, 1, 1),
+    # normalisation over data: sum, square, sum; difference, scale
+    "var": (3, 1, 0, 0),
+    "var_mean": (3, 1, 0, 0),
+    "std": (3, 1, 0, 0),
+    "std_mean": (3, 1, 0, 0),
+    "norm": (1, 1, 0, 0),
+    "linalg_vector_norm": (1, 1, 0, 0),
+    "scatter_add": (1, 0, 0, 0),
+    "index_add": (1, 0, 0, 0),
+}
+
+MEANS = {"mean": 1, "var": 1, "var_mean": 1, "std": 2, "std_mean": 2, "norm": 1, "linalg_vector_norm": 1, "logsumexp": 1}
+"""Specials for each OUTPUT of a reduction: the division of a mean, the root of a deviation."""
+
+
+def _charge(recorder: Recorder, kind: str, rate: Rate, elements: int, *, specials: int = 0) -> None:
+    adds, muls, compares, own = (elements * each for each in rate)
+    recorder.arithmetic(kind, adds=adds, muls=muls, compares=compares, specials=own + specials)
+    recorder.note("counted", kind)
+
+
+def _per_output(rate: Rate) -> Callable[[Recorder, Call], None]:
+    def row(recorder: Recorder, call: Call) -> None:
+        out = call.out if isinstance(call.out, Tensor) else call.result
+        _charge(recorder, call.name, rate, out.numel())
+
+    return row
+
+
+def _per_input(rate: Rate) -> Callable[[Recorder, Call], None]:
+    def row(recorder: Recorder, call: Call) -> None:
+        outputs = call.result.numel()
+        elements = call.tensors[0].numel()
+        saved = elements if call.name.startswith("_") or call.name in ("scatter_add", "index_add") else elements - outputs
+        _charge(recorder, call.name, rate, max(0, saved), specials=MEANS.get(call.name, 0) * outputs)
+
+    return row
+
+
+for _name, _rate in PER_OUTPUT.items():
+    counts(_name)(_per_output(_rate))
+for _name, _rate in PER_INPUT.items():
+    counts(_name)(_per_input(_rate))
+
+
+@counts("max_pool2d_with_indices", "max_pool3d_with_indices", "max_pool1d", "max_pool2d", "max_pool3d")
+def max_pool(recorder: Recorder, call: Call) -> None:
+    """k - 1 comparisons for each output; the maximum of spikes is a spike."""
+    window = _window(call.get(1, "kernel_size"), call)
+    _charge(recorder, "max_pool", (0, 0, window - 1, 0), call.result.numel())
+    _carry_spikes(recorder, call)
+
+
+@counts("adaptive_max_pool1d", "adaptive_max_pool2d", "adaptive_max_pool3d")
+def adaptive_max_pool(recorder: Recorder, call: Call) -> None:
+    """At most one comparison for each input element."""
+    _charge(recorder, "max_pool", (0, 0, 1, 0), call.tensors[0].numel())
+    _carry_spikes(recorder, call)
+
+
+@counts("avg_pool1d", "avg_pool2d", "avg_pool3d")
+def average_pool(recorder: Recorder, call: Call) -> None:
+    """k - 1 additions and one multiplication by 1/k for each output."""
+    window = _window(call.get(1, "kernel_size"), call)
+    _charge(recorder, "avg_pool", (window - 1, 1, 0, 0), call.result.numel())
+
+
+@counts("_adaptive_avg_pool2d", "_adaptive_avg_pool3d", "adaptive_avg_pool1d")
+def adaptive_average_pool(recorder: Recorder, call: Call) -> None:
+    """At most one addition for each input element, one multiplication for each output."""
+    elements, outputs = call.tensors[0].numel(), call.result.numel()
+    recorder.arithmetic("avg_pool", adds=max(0, elements - outputs), muls=outputs)
+    recorder.note("counted", call.name)
+
+
+@counts("native_batch_norm", "_native_batch_norm_legit", "_native_batch_norm_legit_no_training", "cudnn_batch_norm",
+        "_batch_norm_no_update", "native_batch_norm_no_training", "miopen_batch_norm")  # fmt: skip
+def batch_norm(recorder: Recorder, call: Call) -> None:
+    """Folded into the projection right before it, where its statistics are constants; else one MAC for each element.
+
+    Folding makes the scale free. The shift becomes the projection's bias: one addition for each output, unless the
+    projection has a bias already, which is counted there.
+    """
+    x, elements = call.tensors[0], call.result.numel()
+    uses_batch_statistics = call.name.endswith(("batch_norm", "legit")) and bool(call.get(5, "training", False))
+    tag = recorder.tag(x)
+    recorder.note("counted", call.name)
+    if uses_batch_statistics:
+        recorder.arithmetic("batch_norm", adds=4 * elements, muls=2 * elements, specials=2 * x.shape[1])
+    elif tag is not None and tag.biased is not None:
+        recorder.arithmetic("batch_norm (folded)", adds=0 if tag.biased else elements)
+    else:
+        recorder.arithmetic("batch_norm", adds=elements, muls=elements)
+
+
+@counts("native_layer_norm", "native_group_norm", "_fused_rms_norm", "rms_norm", "layer_norm", "group_norm", "instance_norm")
+def data_norm(recorder: Recorder, call: Call) -> None:
+    """Mean, variance, scale and shift: 4 additions and 3 multiplications for each element (not foldable: data decide)."""
+    _charge(recorder, call.name, (4, 3, 0, 0), call.tensors[0].numel())
+
+
+@counts("_thnn_fused_lstm_cell")
+def fused_lstm_cell(recorder: Recorder, call: Call) -> None:
+    """For each hidden element: 9 additions (biases, gates, state), 3 multiplications, 5 gate functions."""
+    _charge(recorder, "lstm_cell", (9, 3, 0, 5), call.result.numel())
+
+
+@counts("_thnn_fused_gru_cell")
+def fused_gru_cell(recorder: Recorder, call: Call) -> None:
+    """For each hidden element: 10 additions (biases, gates, state), 3 multiplications, 3 gate functions."""
+    _charge(recorder, "gru_cell", (10, 3, 0, 3), call.result.numel())
+
+
+@counts("_embedding_bag", "_embedding_bag_forward_only")
+def embedding_bag(recorder: Recorder, call: Call) -> None:
+    """Adds table rows: one addition for each element of each row after a bag's first."""
+    weight, indices = call.tensors[0], call.tensors[1]
+    rows = max(0, indices.numel() - call.result.shape[0])
+    _charge(recorder, "embedding_bag", (1, 0, 0, 0), rows * weight.shape[1])
+
+
+@counts("topk", "sort", "argsort", "unique", "_unique2", "unique_dim")
+def sorting(recorder: Recorder, call: Call) -> None:
+    """Comparisons of a merge sort, n * ceil(log2 n) for n elements."""
+    elements = call.tensors[0].numel()
+    _charge(recorder, call.name, (0, 0, max(0, elements - 1).bit_length(), 0), elements)
+
+
+def _window(kernel: int | list[int], call: Call) -> int:
+    axes = int(call.name[call.name.index("d") - 1]) if "d" in call.name else 1
+    sizes = [kernel] if isinstance(kernel, int) else list(kernel)
+    return prod(sizes) if len(sizes) == axes else sizes[0] ** axes
+
+
+def _carry_spikes(recorder: Recorder, call: Call) -> None:
+    scale = recorder.spike_scale(call.tensors[0])
+    tag = recorder.tag(call.result)
+    if tag is not None and tag.origin is Origin.DATA and scale is not None and scale > 0:
+        tag.spike_scale = scale

@@ -1,0 +1,207 @@
+"""Operators that multiply and accumulate: everything a projection or an attention comes down to."""
+
+from __future__ import annotations
+
+from math import prod
+
+import torch
+from torch import Tensor, nn
+
+from snn_energy.counting.fanout import Axis
+from snn_energy.counting.ops.registry import Call, counts
+from snn_energy.counting.projections import (
+    BilinearWiring,
+    ConvWiring,
+    LinearWiring,
+    PairProjection,
+    WeightProjection,
+    mapped,
+)
+from snn_energy.counting.recorder import ROOT, Recorder
+from snn_energy.counting.tags import Origin
+
+RECURRENT = (nn.RNNBase, nn.RNNCellBase)
+
+
+@counts("convolution", "convolution_overrideable", "mkldnn_convolution")
+def convolution(recorder: Recorder, call: Call) -> None:
+    """Convolution or transposed convolution over 1 to 3 axes: x [n, c_in, *spatial], weight [c_out, c_in/g, *k]."""
+    x, weight, bias = call.args[0], call.args[1], call.get(2, "bias")
+    axes = weight.dim() - 2
+    stride, padding, dilation = (_per_axis(call.get(i, name), axes) for i, name in _CONV_ARGS)
+    transposed, groups = bool(call.get(6, "transposed", False)), int(call.get(8, "groups", 1))
+    wiring = ConvWiring(
+        axes=tuple(
+            Axis(x.shape[2 + i], call.out.shape[2 + i], weight.shape[2 + i], stride[i], padding[i], dilation[i], transposed)
+            for i in range(axes)
+        ),
+        c_in=x.shape[1],
+        c_out=call.out.shape[1],
+        groups=groups,
+        inside=_inside(recorder, x, axes),
+    )
+    kind = f"conv_transpose{axes}d" if transposed else f"conv{axes}d"
+    projection = _weight_projection(recorder, kind, weight, weight)
+    look = projection.operand.look(x, recorder.spike_scale(x))
+    mask, level = mapped(look)
+    projection.feed(wiring, x.shape[0], mask, level, look.unit, bias=bias is not None)
+    projection.operand_bits = max(projection.operand_bits, x.element_size() * 8)
+    _finish(recorder, call, biased=bias is not None)
+
+
+_CONV_ARGS = ((3, "stride"), (4, "padding"), (5, "dilation"))
+
+
+def _per_axis(value: list[int] | int, axes: int) -> list[int]:
+    values = [value] if isinstance(value, int) else list(value)
+    return values * axes if len(values) == 1 else values
+
+
+def _inside(recorder: Recorder, x: Tensor, axes: int) -> tuple[tuple[int, int], ...]:
+    """Image positions of each spatial axis: all of them, unless zeros were padded on by an operator of their own."""
+    tag = recorder.tag(x)
+    padding = () if tag is None or tag.padding is None else tag.padding[-axes:]
+    padding = ((0, 0),) * (axes - len(padding)) + padding
+    return tuple((before, x.shape[2 + i] - after) for i, (before, after) in enumerate(padding))
+
+
+@counts("mm", "_int_mm", "bmm", "mv", "dot", "vdot")
+def product(recorder: Recorder, call: Call) -> None:
+    """Plain matrix product of any rank up to three."""
+    _matrix_product(recorder, call, call.args[0], call.args[1], biased=False)
+
+
+@counts("addmm", "baddbmm", "addmv", "addbmm", "_addmm_activation")
+def product_and_sum(recorder: Recorder, call: Call) -> None:
+    """beta * input + alpha * (a @ b): the sum is the bias; a factor other than 0 or 1 multiplies every output."""
+    beta, alpha = call.kwargs.get("beta", 1), call.kwargs.get("alpha", 1)
+    _matrix_product(recorder, call, call.args[1], call.args[2], biased=beta != 0)
+    scalings = sum(factor not in (0, 1) for factor in (beta, alpha))
+    if scalings:
+        recorder.arithmetic("scaling", muls=scalings * call.out.numel())
+    if call.name == "addbmm":
+        recorder.arithmetic("addbmm", adds=(call.args[1].shape[0] - 1) * call.out.numel())
+
+
+def _matrix_product(recorder: Recorder, call: Call, a: Tensor, b: Tensor, *, biased: bool) -> None:
+    left, right = recorder.origin(a), recorder.origin(b)
+    if left is right is Origin.DATA or (left is right and left is Origin.CONSTANT):
+        _pair(recorder, call, a, b, biased=biased)
+        return
+    if left is right is Origin.WEIGHT and not isinstance(recorder.module, RECURRENT):
+        raise AssertionError("products of weights alone are constants, and never get here")
+    if left > right:  # W @ x: transpose both, so that the operand comes first
+        a, b, weight, operand = _columns(b), _columns(a), a, b
+    else:
+        weight, operand = b, a
+    x = a.unsqueeze(0) if a.dim() == 1 else a
+    w = b.unsqueeze(-1) if b.dim() == 1 else b
+    scale = recorder.spike_scale(operand)
+    kind = type(recorder.module).__name__.lower() if isinstance(recorder.module, RECURRENT) else "linear"
+    if x.dim() == 2:
+        n_in, n_out = w.shape
+        wiring, rows = LinearWiring(1, n_in, n_out), x.shape[0]
+        stacked = w.unsqueeze(0)
+    elif w.stride(0) == 0 or w.shape[0] == 1:  # one matrix for the whole batch
+        n_in, n_out = w.shape[1:]
+        wiring, rows = LinearWiring(1, n_in, n_out), x.shape[0] * x.shape[1]
+        x, stacked = x.reshape(-1, n_in), w[:1]
+    else:
+        wiring, rows = LinearWiring(w.shape[0], w.shape[1], w.shape[2]), x.shape[1]
+        stacked = w
+    projection = _weight_projection(recorder, kind, weight, stacked)
+    look = projection.operand.look(x.transpose(0, 1) if x.dim() == 3 else x, scale)
+    mask, level = mapped(look)
+    same = level is mask
+    mask = mask.reshape(wiring.batch, wiring.n_in)
+    level = mask if same else None if level is None else level.reshape(wiring.batch, wiring.n_in)
+    projection.feed(wiring, rows, mask, level, look.unit, bias=biased)
+    projection.operand_bits = max(projection.operand_bits, operand.element_size() * 8)
+    _finish(recorder, call, biased=biased)
+
+
+def _columns(x: Tensor) -> Tensor:
+    return x if x.dim() == 1 else x.transpose(-1, -2)
+
+
+def _pair(recorder: Recorder, call: Call, a: Tensor, b: Tensor, *, biased: bool) -> None:
+    """A product of two activations, told apart by the caller's line, and by its place before or after a softmax."""
+    tags = (recorder.tag(a), recorder.tag(b))
+    after_softmax = any(tag is not None and tag.softmax for tag in tags)
+    key = ("matmul", recorder.path, recorder.call_site(), after_softmax, a.shape[-1] if after_softmax else None)
+    projection = recorder.projections.get(key)
+    if projection is None:
+        path = recorder.path
+        name = recorder.numbered(f"{path}.matmul" if path else "matmul")
+        projection = PairProjection(name, "matmul", recorder.operand(name), recorder.operand(name))
+        recorder.projections[key] = projection
+    assert isinstance(projection, PairProjection)
+    left = a.reshape(1, 1, -1) if a.dim() == 1 else a.unsqueeze(0) if a.dim() == 2 else a
+    right = b.reshape(1, -1, 1) if b.dim() == 1 else b.unsqueeze(0) if b.dim() == 2 else b
+    looks = (
+        projection.first.look(left, recorder.spike_scale(a)),
+        projection.second.look(right, recorder.spike_scale(b)),
+    )
+    projection.feed(left, right, *looks)
+    if biased:
+        projection.bias_adds += call.out.numel()
+    projection.operand_bits = max(projection.operand_bits, a.element_size() * 8, b.element_size() * 8)
+    recorder.note("counted", call.name)
+
+
+@counts("_trilinear")
+def bilinear(recorder: Recorder, call: Call) -> None:
+    """nn.Bilinear: x1 [n, i], weight [o, i, j], x2 [n, j], summed over i and j."""
+    first, weight, second = call.args[0], call.args[1], call.args[2]
+    expand1, expand2, expand3, summed = (list(call.args[i]) for i in (3, 4, 5, 6))
+    if (expand1, expand2, expand3, sorted(summed)) != ([1, 3], [0], [1, 2], [2, 3]):
+        recorder.note("uncounted", call.name, bound=call.out.numel() * max(1, weight.numel()))
+        return
+    projection = _weight_projection(recorder, "bilinear", weight, weight)
+    if projection.partner is None:
+        projection.partner = recorder.operand(projection.name)
+    one = projection.operand.look(first, recorder.spike_scale(first))
+    two = projection.partner.look(second, recorder.spike_scale(second))
+    projection.operand.tally(one.mask.sum(dtype=torch.float64))
+    projection.partner.tally(two.mask.sum(dtype=torch.float64))
+    mask = one.mask.double().T @ two.mask.double()
+    if one.level is None or two.level is None:
+        level, unit = None, 1.0
+    elif one.level is one.mask and two.level is two.mask:
+        level, unit = mask, one.unit * two.unit
+    else:
+        level, unit = one.level.double().T @ two.level.double(), one.unit * two.unit
+    wiring = BilinearWiring(first.shape[1], second.shape[1], weight.shape[0])
+    projection.feed(wiring, first.shape[0], mask, level, unit, bias=False)
+    projection.operand_bits = max(projection.operand_bits, first.element_size() * 8)
+    _finish(recorder, call, biased=False)
+
+
+def _weight_projection(recorder: Recorder, kind: str, weight: Tensor, as_wired: Tensor) -> WeightProjection:
+    """The accumulator of this weight in this module; weights without a name are told apart by the caller's line."""
+    tag = recorder.tag(weight)
+    name = recorder.weight_name(tag.names if tag is not None else ())
+    part = () if tag is None or tag.origin is Origin.WEIGHT and len(tag.names) == 1 else tuple(weight.shape)
+    key = (kind, recorder.path, name, recorder.call_site() if name is None else part, tuple(as_wired.shape))
+    projection = recorder.projections.get(key)
+    if projection is None:
+        path = recorder.path or ROOT
+        fresh = recorder.numbered(name or f"{path}.{kind}")
+        projection = WeightProjection(
+            fresh, kind, recorder.operand(fresh), as_wired, _unique_elements(weight)
+        )
+        recorder.projections[key] = projection
+    assert isinstance(projection, WeightProjection)
+    return projection
+
+
+def _unique_elements(weight: Tensor) -> int:
+    """Elements in memory: axes of stride 0 repeat the same weights."""
+    return prod(size for size, stride in zip(weight.shape, weight.stride(), strict=True) if stride or size == 0)
+
+
+def _finish(recorder: Recorder, call: Call, *, biased: bool) -> None:
+    recorder.note("counted", call.name)
+    tag = recorder.tag(call.out)
+    if tag is not None:
+        tag.biased = biased

@@ -1,0 +1,371 @@
+"""Accumulators of one trace: what each projection was fed, as small maps on the device until the trace ends."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from math import prod
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from snn_energy.counting.counts import LayerCounts
+from snn_energy.counting.fanout import Axis, masked_fan_out, spatial_fan_out
+from snn_energy.counting.observe import Look, Operand, row_sum
+
+Geometry = tuple[tuple[str, tuple[int, ...]], ...]
+
+
+class Wiring(Protocol):
+    """How the inputs of a projection are joined to its outputs; hashable, so that calls of one geometry share a map."""
+
+    @property
+    def dense_per_row(self) -> int:
+        """MACs of a dense machine for one input row (sample), padding taps counted."""
+    @property
+    def connections_per_row(self) -> int:
+        """Connections of one row that lie inside the image."""
+    @property
+    def outputs_per_row(self) -> int:
+        """Output elements of one row."""
+    @property
+    def elements_per_row(self) -> int:
+        """Operand elements of one row."""
+    @property
+    def geometry(self) -> Geometry:
+        """Shape facts for exports and latency models."""
+    def fan_out(self) -> Tensor:
+        """Connections leaving each element of the map: int64, broadcastable to it."""
+    def effective_fan_out(self, weight: Tensor) -> Tensor:
+        """The same, counting only connections whose weight is not zero: int64 of the map's shape."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConvWiring:
+    """A convolution or transposed convolution over 1 to 3 axes; map [c_in, *spatial]."""
+
+    axes: tuple[Axis, ...]
+    c_in: int
+    c_out: int
+    groups: int
+    inside: tuple[tuple[int, int], ...]
+    """First and one-past-last position of each axis that holds image rather than explicit zero padding."""
+
+    @property
+    def _pairs(self) -> int:
+        return self.c_in * (self.c_out // self.groups)
+
+    @property
+    def dense_per_row(self) -> int:
+        """Pairs of channels x kernel taps x positions (inputs of a transposed convolution, outputs otherwise)."""
+        return self._pairs * prod(a.kernel * (a.size_in if a.transposed else a.size_out) for a in self.axes)
+
+    @property
+    def connections_per_row(self) -> int:
+        """Sum of the fan-out over the image."""
+        return self._pairs * prod(
+            int(axis.fan_out()[first:last].sum()) for axis, (first, last) in zip(self.axes, self.inside, strict=True)
+        )
+
+    @property
+    def outputs_per_row(self) -> int:
+        """Channels x output positions."""
+        return self.c_out * prod(a.size_out for a in self.axes)
+
+    @property
+    def elements_per_row(self) -> int:
+        """Channels x image positions."""
+        return self.c_in * prod(last - first for first, last in self.inside)
+
+    @property
+    def geometry(self) -> Geometry:
+        """Channels, groups, and one entry for each axis of every other fact."""
+        names = ("size_in", "size_out", "kernel", "stride", "padding", "dilation")
+        per_axis = tuple((name, tuple(getattr(a, name) for a in self.axes)) for name in names)
+        return (("c_in", (self.c_in,)), ("c_out", (self.c_out,)), ("groups", (self.groups,)), *per_axis)
+
+    def fan_out(self) -> Tensor:
+        """Int64 [*spatial], the same for every channel."""
+        return spatial_fan_out(self.axes) * (self.c_out // self.groups)
+
+    def effective_fan_out(self, weight: Tensor) -> Tensor:
+        """Int64 [c_in, *spatial]; weight [c_out, c_in/g, *k], or [c_in, c_out/g, *k] when transposed."""
+        there = (weight != 0).to(device="cpu", dtype=torch.int64)
+        kernel = tuple(a.kernel for a in self.axes)
+        if self.axes[0].transposed:
+            return masked_fan_out(self.axes, there.sum(1))
+        per_group = there.reshape(self.groups, self.c_out // self.groups, self.c_in // self.groups, *kernel)
+        return masked_fan_out(self.axes, per_group.sum(1).reshape(self.c_in, *kernel))
+
+
+@dataclass(frozen=True, slots=True)
+class LinearWiring:
+    """A matrix product with weights; map [batch, n_in], where batch > 1 only if each has weights of its own."""
+
+    batch: int
+    n_in: int
+    n_out: int
+
+    @property
+    def dense_per_row(self) -> int:
+        """Inputs x outputs."""
+        return self.batch * self.n_in * self.n_out
+
+    @property
+    def connections_per_row(self) -> int:
+        """The same: nothing lies outside."""
+        return self.dense_per_row
+
+    @property
+    def outputs_per_row(self) -> int:
+        """Outputs."""
+        return self.batch * self.n_out
+
+    @property
+    def elements_per_row(self) -> int:
+        """Inputs."""
+        return self.batch * self.n_in
+
+    @property
+    def geometry(self) -> Geometry:
+        """Batch of weight matrices, inputs and outputs."""
+        return (("batch", (self.batch,)), ("c_in", (self.n_in,)), ("c_out", (self.n_out,)))
+
+    def fan_out(self) -> Tensor:
+        """Every input reaches every output."""
+        return torch.tensor(self.n_out)
+
+    def effective_fan_out(self, weight: Tensor) -> Tensor:
+        """Int64 [batch, n_in] from weight [batch, n_in, n_out]."""
+        return (weight != 0).sum(-1).to(device="cpu", dtype=torch.int64)
+
+
+@dataclass(frozen=True, slots=True)
+class BilinearWiring:
+    """y[o] = sum_ij x1[i] W[o,i,j] x2[j]; map [n_first, n_second] of operand pairs that are both non-zero."""
+
+    n_first: int
+    n_second: int
+    n_out: int
+
+    @property
+    def dense_per_row(self) -> int:
+        """One MAC for each weight."""
+        return self.n_first * self.n_second * self.n_out
+
+    @property
+    def connections_per_row(self) -> int:
+        """The same: nothing lies outside."""
+        return self.dense_per_row
+
+    @property
+    def outputs_per_row(self) -> int:
+        """Outputs."""
+        return self.n_out
+
+    @property
+    def elements_per_row(self) -> int:
+        """Pairs of operands."""
+        return self.n_first * self.n_second
+
+    @property
+    def geometry(self) -> Geometry:
+        """Sizes of the two operands and of the output."""
+        return (("c_in", (self.n_first, self.n_second)), ("c_out", (self.n_out,)))
+
+    def fan_out(self) -> Tensor:
+        """Every pair reaches every output."""
+        return torch.tensor(self.n_out)
+
+    def effective_fan_out(self, weight: Tensor) -> Tensor:
+        """Int64 [n_first, n_second] from weight [n_out, n_first, n_second]."""
+        return (weight != 0).sum(0).to(device="cpu", dtype=torch.int64)
+
+
+@dataclass(slots=True)
+class Maps:
+    """Non-zero counts of each input position, kept apart by unit until the joint unit is known; float64, exact below 2^53."""
+
+    rows: int = 0
+    spikes_by_unit: dict[float, Tensor] = field(default_factory=dict)
+    """Calls whose operand was `unit` times 0 or +-1: a non-zero count is a level count as well."""
+    levels_by_unit: dict[float, Tensor] = field(default_factory=dict)
+    others: Tensor | None = None
+    """Non-zero counts of all other calls."""
+
+    def put(self, rows: int, mask: Tensor, level: Tensor | None, unit: float) -> None:
+        """Add one call's map; `level is mask` says that every level is one."""
+        self.rows += rows
+        if level is mask:
+            _add_to(self.spikes_by_unit, unit, mask)
+            return
+        self.others = mask if self.others is None else self.others + mask
+        if level is not None:
+            _add_to(self.levels_by_unit, unit, level)
+
+    def nonzero(self) -> Tensor:
+        """Non-zero counts of all calls: int64 on the CPU."""
+        parts = [*self.spikes_by_unit.values(), *([] if self.others is None else [self.others])]
+        return torch.stack([part.to("cpu", torch.int64) for part in parts]).sum(0)
+
+    def levels(self, unit: float) -> Tensor:
+        """Sum of levels in the joint unit: int64 on the CPU."""
+        parts = [*self.spikes_by_unit.items(), *self.levels_by_unit.items()]
+        return torch.stack([part.to("cpu", torch.int64) * round(own / unit) for own, part in parts]).sum(0)
+
+
+def _add_to(maps: dict[float, Tensor], unit: float, part: Tensor) -> None:
+    known = maps.get(unit)
+    maps[unit] = part if known is None else known + part
+
+
+@dataclass(slots=True)
+class WeightProjection:
+    """One weight of one module: operands against fixed weights."""
+
+    name: str
+    kind: str
+    operand: Operand
+    weight: Tensor
+    """As the wiring reads it; kept for its zeros, which are looked for once, at the end."""
+    unique_weights: int
+    partner: Operand | None = None
+    calls: int = 0
+    bias_adds: int = 0
+    operand_bits: int = 0
+    maps: dict[Wiring, Maps] = field(default_factory=dict)
+
+    def feed(self, wiring: Wiring, rows: int, mask: Tensor, level: Tensor | None, unit: float, *, bias: bool) -> None:
+        """Add one call: map of non-zero counts and, where levels differ from it, of level sums."""
+        self.calls += 1
+        maps = self.maps.get(wiring)
+        if maps is None:
+            maps = self.maps[wiring] = Maps()
+        maps.put(rows, mask, level, unit)
+        if bias:
+            self.bias_adds += rows * wiring.outputs_per_row
+
+    def finish(self) -> LayerCounts:
+        """Apply the fan-out maps, once for each geometry."""
+        zero_weights = int((self.weight == 0).sum())
+        shared = max(1, self.weight.numel() // max(1, self.unique_weights))
+        events = effective = connections = dense = outputs = elements = spikes = 0
+        nonzero = {wiring: maps.nonzero() for wiring, maps in self.maps.items()}
+        spikes = sum(int(counts.sum()) for counts in nonzero.values())
+        values = self.operand.seen(spikes if self.partner is None else self.operand.spikes)
+        partner = None if self.partner is None else self.partner.seen(self.partner.spikes)
+        real = values.many or (partner is not None and partner.many)
+        unit = values.unit * (1.0 if partner is None else partner.unit)
+        units = 0
+        for wiring, maps in self.maps.items():
+            fan = wiring.fan_out()
+            counts = nonzero[wiring]
+            here = int((counts * fan).sum())
+            events += here
+            effective += int((counts * wiring.effective_fan_out(self.weight)).sum()) if zero_weights else here
+            units += 0 if real else int((maps.levels(unit) * fan).sum())
+            connections += maps.rows * wiring.connections_per_row
+            dense += maps.rows * wiring.dense_per_row
+            outputs += maps.rows * wiring.outputs_per_row
+            elements += maps.rows * wiring.elements_per_row
+        return LayerCounts(
+            name=self.name,
+            kind=self.kind,
+            calls=self.calls,
+            values=values,
+            partner_values=partner,
+            elements=elements,
+            spikes=spikes,
+            dense_macs=dense,
+            connections=connections,
+            events=events,
+            effective_events=effective,
+            operand_units=units,
+            bias_adds=self.bias_adds,
+            outputs=outputs,
+            weights=self.unique_weights,
+            zero_weights=zero_weights // shared,
+            operand_bits=self.operand_bits,
+            weight_bits=self.weight.element_size() * 8,
+            geometry=next(iter(self.maps)).geometry if len(self.maps) == 1 else None,
+        )
+
+
+@dataclass(slots=True)
+class PairProjection:
+    """A product of two activations: an event needs both factors to be non-zero."""
+
+    name: str
+    kind: str
+    first: Operand
+    second: Operand
+    calls: int = 0
+    bias_adds: int = 0
+    elements: int = 0
+    macs: int = 0
+    outputs: int = 0
+    operand_bits: int = 0
+    totals: dict[tuple[str, float], Tensor] = field(default_factory=dict)
+    """Sums by what they count ("events", "first", "second") and unit: float64 scalars on the device."""
+
+    def feed(self, a: Tensor, b: Tensor, look_a: Look, look_b: Look) -> None:
+        """Add one product a[batch, m, k] @ b[batch, k, n]; the looks hold masks and levels of the same shapes."""
+        batch, m, k = a.shape
+        n = b.shape[2]
+        self.calls += 1
+        self.elements += a.numel() + b.numel()
+        self.macs += batch * m * k * n
+        self.outputs += batch * m * n
+        left, right = _over_rows(look_a.mask, 1), _over_rows(look_b.mask, 2)
+        self._add("events", 1.0, (left * right).sum())
+        self.first.tally(left.sum())
+        self.second.tally(right.sum())
+        if look_a.level is not None:
+            weighted = left if look_a.level is look_a.mask else _over_rows(look_a.level, 1)
+            self._add("first", look_a.unit, (weighted * right).sum())
+        if look_b.level is not None:
+            weighted = right if look_b.level is look_b.mask else _over_rows(look_b.level, 2)
+            self._add("second", look_b.unit, (left * weighted).sum())
+
+    def _add(self, what: str, unit: float, value: Tensor) -> None:
+        known = self.totals.get((what, unit))
+        self.totals[what, unit] = value if known is None else known + value
+
+    def _total(self, what: str, unit: float = 1.0) -> int:
+        return sum(
+            int(value.item()) * round(own / unit) for (name, own), value in self.totals.items() if name == what
+        )
+
+    def finish(self) -> LayerCounts:
+        """Read the sums off the device."""
+        events = self._total("events")
+        first, second = self.first.seen(self.first.spikes), self.second.seen(self.second.spikes)
+        return LayerCounts(
+            name=self.name,
+            kind=self.kind,
+            calls=self.calls,
+            values=first,
+            partner_values=second,
+            elements=self.elements,
+            spikes=self.first.spikes + self.second.spikes,
+            dense_macs=self.macs,
+            connections=self.macs,
+            events=events,
+            effective_events=events,
+            operand_units=0 if first.many else self._total("first", first.unit),
+            partner_units=0 if second.many else self._total("second", second.unit),
+            bias_adds=self.bias_adds,
+            outputs=self.outputs,
+            operand_bits=self.operand_bits,
+            weight_bits=self.operand_bits,
+        )
+
+
+def _over_rows(x: Tensor, dim: int) -> Tensor:
+    return x.sum(dim, dtype=torch.float32 if x.shape[dim] < 1 << 18 else torch.float64).double()
+
+
+def mapped(look: Look) -> tuple[Tensor, Tensor | None]:
+    """Sum masks and levels over the leading axis; one map serves both where levels are masks."""
+    mask = row_sum(look.mask)
+    return (mask, mask) if look.level is look.mask else (mask, None if look.level is None else row_sum(look.level))

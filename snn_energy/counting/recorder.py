@@ -1,0 +1,325 @@
+"""The recorder of one trace: operators report to it, and it turns into a `Trace` when the data are through."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from os.path import commonprefix
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from snn_energy.counting.counts import Coverage, ElementwiseCounts, NeuronCounts, OperatorRecord
+from snn_energy.counting.neurons import NeuronRow, neuron_row
+from snn_energy.counting.observe import Operand
+from snn_energy.counting.projections import PairProjection, WeightProjection
+from snn_energy.counting.tags import Origin, Tag, drop_tag, hang_tag, read_tag
+
+ROOT = "(model)"
+_OWN_CODE = str(Path(__file__).parent)
+_TORCH_CODE = str(Path(torch.__file__).parent)
+
+
+@dataclass(slots=True)
+class _NeuronTally:
+    """Running record of one neuron layer; spike sums stay on the device until the end."""
+
+    row: NeuronRow
+    spike_adds: int
+    calls: int = 0
+    updates: int = 0
+    state_elements: int = 0
+    steps: list[Tensor] = field(default_factory=list)
+    """One running sum for each time step: float64 scalars."""
+
+
+class Recorder:
+    """Collects the facts of one trace, over all its batches."""
+
+    def __init__(self, model: nn.Module) -> None:
+        self.paths: dict[int, str] = {id(m): name for name, m in model.named_modules()}
+        self.modules = list(model.modules())  # keeps the identities of `paths` alive
+        self.stack: list[nn.Module] = []
+        self.called: set[int] = set()
+        self.used_parameters: set[str] = set()
+        self.projections: dict[tuple[object, ...], WeightProjection | PairProjection] = {}
+        self.elementwise: dict[tuple[str, str], ElementwiseCounts] = {}
+        self.operators: dict[tuple[str, str], OperatorRecord] = {}
+        self.neuron_tallies: dict[str, _NeuronTally] = {}
+        self.neuron_rows: dict[int, NeuronRow] = {}
+        self._known: dict[int, tuple[Tensor, Tag]] = {}
+        self._inputs: list[int] = []
+        self._written: set[int] = set()
+        self._step_of: dict[str, int] = {}
+        self._computed_weights: list[Tensor] = []
+        for module in self.modules:
+            row = neuron_row(module)
+            if row is not None:
+                self.neuron_rows[id(module)] = row
+        for name, parameter in model.named_parameters():
+            self._known[id(parameter)] = (parameter, Tag(self, Origin.WEIGHT, names=(name,)))
+        for name, buffer in model.named_buffers():
+            self._known.setdefault(id(buffer), (buffer, Tag(self, Origin.CONSTANT, names=(name,))))
+
+    # -- where we are ------------------------------------------------------------------------------------------
+
+    @property
+    def module(self) -> nn.Module | None:
+        """The innermost module that is running."""
+        return self.stack[-1] if self.stack else None
+
+    @property
+    def path(self) -> str:
+        """Its path; modules made on the fly are charged to the nearest module that the model knows."""
+        for module in reversed(self.stack):
+            name = self.paths.get(id(module))
+            if name is not None:
+                return name
+        return ""
+
+    def begin_batch(self, inputs: Iterable[Tensor]) -> None:
+        """Declare the tensors of the next call as data; time steps start again from zero."""
+        for key in self._inputs:
+            del self._known[key]
+        self._inputs = []
+        self._step_of.clear()
+        for tensor in inputs:
+            if id(tensor) not in self._known:
+                self._known[id(tensor)] = (tensor, Tag(self, Origin.DATA))
+                self._inputs.append(id(tensor))
+
+    # -- what a tensor is --------------------------------------------------------------------------------------
+
+    def tag(self, tensor: Tensor) -> Tag | None:
+        """What is known of a tensor, or None for one that no operator of this trace produced."""
+        known = self._known.get(id(tensor))
+        return read_tag(tensor, self) if known is None else known[1]
+
+    def origin(self, tensor: Tensor) -> Origin:
+        """What a tensor depends on; a tensor from outside the trace is a constant, unless data were written into it."""
+        tag = self.tag(tensor)
+        origin = Origin.CONSTANT if tag is None else tag.origin
+        if origin is Origin.CONSTANT and self._written and tensor.untyped_storage().data_ptr() in self._written:
+            return Origin.DATA
+        return origin
+
+    def joint_origin(self, tensors: Iterable[Tensor]) -> tuple[Origin, tuple[str, ...]]:
+        """Origin of what is computed from `tensors`, and the parameters among their ancestors."""
+        origin, names = Origin.CONSTANT, []
+        for tensor in tensors:
+            own = self.origin(tensor)
+            if own is Origin.DATA:
+                return Origin.DATA, ()
+            if own is Origin.WEIGHT:
+                origin = Origin.WEIGHT
+                tag = self.tag(tensor)
+                names.extend(tag.names if tag else ())
+        return origin, tuple(dict.fromkeys(names))
+
+    def mark(self, tensor: Tensor, tag: Tag, version: int | None = None) -> None:
+        """Hang a tag on a tensor that an operator returned; for a view, with the write counter of its base."""
+        if id(tensor) in self._known:
+            return
+        if tag.origin is Origin.WEIGHT:
+            self._computed_weights.append(tensor)
+        hang_tag(tensor, tag, version)
+
+    def wrote_data(self, tensor: Tensor) -> None:
+        """Note that data were written into memory that began as a constant."""
+        self._written.add(tensor.untyped_storage().data_ptr())
+
+    def spike_scale(self, tensor: Tensor) -> float | None:
+        """Height of the spikes of a tensor that is known to hold nothing else."""
+        tag = self.tag(tensor)
+        return None if tag is None else tag.spike_scale
+
+    # -- names -------------------------------------------------------------------------------------------------
+
+    def weight_name(self, names: tuple[str, ...]) -> str | None:
+        """Row name of a projection whose weight comes from these parameters; None if they are not named."""
+        if not names:
+            return None
+        self.used_parameters.update(names)
+        path = self.path
+        module = self.module
+        local = {} if module is None else {id(p): n for n, p in module.named_parameters(recurse=False)}
+        for name in names:
+            shared = local.get(id(self._parameter(name)))
+            if shared is not None and not name.startswith(f"{path}."):
+                names = (f"{path}.{shared}" if path else shared,)
+                break
+        stem = _stem(names)
+        owner, _, leaf = stem.rpartition(".")
+        if owner == path:
+            return (path or ROOT) if leaf == "weight" else stem
+        if stem.startswith(f"{path}.") or not path:
+            return owner if leaf == "weight" else stem
+        return f"{path}[{owner if leaf == 'weight' else stem}]"
+
+    def _parameter(self, name: str) -> Tensor | None:
+        for tensor, tag in self._known.values():
+            if tag.names == (name,):
+                return tensor
+        return None
+
+    def call_site(self) -> tuple[str, int, int]:
+        """Innermost line of the caller's code: tells anonymous products apart, and joins those of a loop."""
+        frame = sys._getframe(1)
+        while frame is not None:
+            name = frame.f_code.co_filename
+            if not name.startswith((_OWN_CODE, _TORCH_CODE)):
+                return (name, frame.f_lineno, frame.f_lasti)
+            if frame.f_back is None:
+                break
+            frame = frame.f_back
+        return ("", 0, 0)
+
+    def numbered(self, name: str) -> str:
+        """`name`, or `name#2` and so on if earlier projections took it."""
+        taken = {projection.name for projection in self.projections.values()}
+        if name not in taken:
+            return name
+        number = 2
+        while f"{name}#{number}" in taken:
+            number += 1
+        return f"{name}#{number}"
+
+    # -- what operators report ---------------------------------------------------------------------------------
+
+    def operand(self, name: str) -> Operand:
+        """A fresh operand, named for error messages."""
+        return Operand(f"layer {name!r}")
+
+    def note(self, status: str, operator: str, *, reason: str = "", bound: int = 0) -> None:
+        """Enter one call of an operator into the certificate."""
+        path = self.path or ROOT
+        known = self.operators.get((status, operator))
+        if known is not None and known.modules[-1] == path:
+            modules = known.modules
+        else:
+            modules = tuple(dict.fromkeys((*(known.modules if known else ()), path)))
+        self.operators[status, operator] = OperatorRecord(
+            name=operator,
+            calls=1 + (known.calls if known else 0),
+            modules=modules,
+            reason=reason or (known.reason if known else ""),
+            bound=bound + (known.bound if known else 0),
+        )
+
+    def arithmetic(
+        self, kind: str, *, adds: int = 0, muls: int = 0, compares: int = 0, specials: int = 0
+    ) -> None:
+        """Charge element-wise arithmetic to the module that runs."""
+        name = self.path or ROOT
+        more = ElementwiseCounts(
+            name=name, kind=kind, calls=1, adds=adds, muls=muls, compares=compares, specials=specials
+        )
+        known = self.elementwise.get((name, kind))
+        self.elementwise[name, kind] = more if known is None else known + more
+
+    def neuron(self, module: nn.Module, spikes: Tensor) -> None:
+        """Record one call of a recognised neuron from its output."""
+        row = self.neuron_rows[id(module)]
+        name = self.paths.get(id(module), self.path) or ROOT
+        tally = self.neuron_tallies.get(name)
+        if tally is None:
+            soft = getattr(module, "reset", "soft" if row.soft_reset_adds else "hard") == "soft"
+            tally = self.neuron_tallies[name] = _NeuronTally(row, row.soft_reset_adds if soft else 0)
+        if row.time_axis is None:
+            by_step = spikes.unsqueeze(0)
+            first = self._step_of.get(name, 0)
+        else:
+            by_step = spikes.movedim(row.time_axis, 0)
+            first = 0
+        self._step_of[name] = first + by_step.shape[0]
+        tally.calls += 1
+        tally.updates += spikes.numel()
+        per_sample = by_step[0, 0].numel() if by_step.dim() > 1 and by_step.shape[1] else 0
+        tally.state_elements = max(tally.state_elements, row.state_variables * per_sample)
+        for step, count in enumerate(_spikes_per_step(by_step, row.binary_scale), start=first):
+            if step < len(tally.steps):
+                tally.steps[step] = tally.steps[step] + count
+            else:
+                tally.steps.append(count)
+        hang_tag(spikes, Tag(self, Origin.DATA, spike_scale=row.binary_scale))
+
+    # -- the end -----------------------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Take back what was hung on tensors that may outlive the trace."""
+        for tensor in self._computed_weights:
+            drop_tag(tensor)
+
+    def neurons(self) -> tuple[NeuronCounts, ...]:
+        """Records of all neuron layers that ran, in order of first call."""
+        return tuple(
+            NeuronCounts(
+                name=name,
+                kind=tally.row.kind,
+                calls=tally.calls,
+                updates=tally.updates,
+                state_elements=tally.state_elements,
+                spikes_per_step=tuple(int(count.item()) for count in tally.steps),
+                update_adds=tally.row.adds,
+                update_muls=tally.row.muls,
+                update_compares=tally.row.compares,
+                spike_adds=tally.spike_adds,
+            )
+            for name, tally in self.neuron_tallies.items()
+        )
+
+    def coverage(self) -> Coverage:
+        """The certificate of everything noted."""
+
+        def records(status: str) -> tuple[OperatorRecord, ...]:
+            found = [record for (kind, _), record in self.operators.items() if kind == status]
+            return tuple(sorted(found, key=lambda record: record.name))
+
+        return Coverage(
+            counted=records("counted"),
+            free=records("free"),
+            uncounted=records("uncounted"),
+            never_called=tuple(self._never_called()),
+        )
+
+    def _never_called(self) -> Iterable[str]:
+        for module in self.modules:
+            if id(module) in self.called:
+                continue
+            path = self.paths[id(module)]
+            own = [f"{path}.{n}" if path else n for n, _ in module.named_parameters(recurse=False)]
+            if id(module) in self.neuron_rows or (own and not self.used_parameters.intersection(own)):
+                yield path or ROOT
+
+
+def _spikes_per_step(by_step: Tensor, scale: float | None) -> list[Tensor]:
+    """Non-zero elements of each time step; a plain sum where every spike is known to be 1 and the sum stays exact."""
+    if scale == 1 and by_step.dtype is torch.float32 and by_step[0].numel() < 1 << 24:
+        counts = by_step.flatten(1).sum(1) if by_step.dim() > 1 else by_step
+    else:
+        counts = torch.count_nonzero(by_step.flatten(1), dim=1) if by_step.dim() > 1 else (by_step != 0)
+    return list(counts.double())
+
+
+_SUFFIXES = ("_orig", "_g", "_v", "_u")
+
+
+def _stem(names: tuple[str, ...]) -> str:
+    """The parameter that a computed weight stands for: `0.weight_g` and `0.weight_v` make `0.weight`."""
+    plain = [_without_parametrisation(name) for name in names]
+    stem = commonprefix(plain) if len(plain) > 1 else plain[0]
+    stem = stem.rstrip("._0123456789") if len(set(plain)) > 1 else stem
+    for suffix in _SUFFIXES:
+        stem = stem.removesuffix(suffix)
+    return stem or plain[0]
+
+
+def _without_parametrisation(name: str) -> str:
+    """`fc.parametrizations.weight.original0` is `fc.weight`."""
+    parts = name.split(".")
+    if "parametrizations" not in parts:
+        return name
+    at = parts.index("parametrizations")
+    return ".".join((*parts[:at], parts[at + 1]))

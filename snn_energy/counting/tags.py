@@ -1,0 +1,73 @@
+"""What the recorder knows of a tensor beyond its values: where it comes from, and what is already proven about it.
+
+Tags are hung on the intermediate tensors of a trace, never on parameters, buffers or the caller's inputs (those are
+looked up by identity), and die with the tensors. A tag belongs to one recorder and one version of the data: an
+in-place write makes it stale.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any
+
+from torch import Tensor
+
+ATTRIBUTE = "_snn_energy_tag"
+
+
+class Origin(IntEnum):
+    """What a tensor depends on: samples, neither samples nor parameters (buffers, constants), or parameters alone."""
+
+    DATA = 0
+    CONSTANT = 1
+    WEIGHT = 2
+
+
+@dataclass(slots=True)
+class Tag:
+    """Knowledge about one tensor; None where nothing is known."""
+
+    owner: object
+    origin: Origin
+    version: int = 0
+    names: tuple[str, ...] = ()
+    """Parameters it was computed from."""
+    padding: tuple[tuple[int, int], ...] | None = None
+    """Explicit zero padding of the last axes: zeros before and after, outermost axis first."""
+    biased: bool | None = None
+    """For the output of a weight projection: whether it has a bias. A batch norm right behind folds into it."""
+    spike_scale: float | None = None
+    """Height of a spike, where every value is known to be 0 or that height."""
+    softmax: bool = False
+    """Output of a softmax: tells the two products of an attention apart."""
+
+
+def version_of(tensor: Tensor) -> int:
+    """Write counter of the data; inference tensors keep none and count as version 0."""
+    return 0 if tensor.is_inference() else tensor._version
+
+
+def read_tag(tensor: Tensor, owner: object) -> Tag | None:
+    """The tag that `owner` hung on a tensor; if the data were written since, only where they come from."""
+    tag: Any = getattr(tensor, ATTRIBUTE, None)
+    if tag is None or tag.owner is not owner:
+        return None
+    if tag.version != version_of(tensor):
+        return Tag(owner, tag.origin, names=tag.names)
+    return tag  # type: ignore[no-any-return]
+
+
+def hang_tag(tensor: Tensor, tag: Tag, version: int | None = None) -> None:
+    """Hang or replace the tag of an intermediate tensor.
+
+    Inside a dispatch mode a view does not share its base's write counter yet: pass the base's `version`.
+    """
+    tag.version = version_of(tensor) if version is None else version
+    setattr(tensor, ATTRIBUTE, tag)
+
+
+def drop_tag(tensor: Tensor) -> None:
+    """Remove a tag, if there is one."""
+    if hasattr(tensor, ATTRIBUTE):
+        delattr(tensor, ATTRIBUTE)

@@ -1,0 +1,219 @@
+"""Run a network once and record exactly what happened.
+
+Hooks know meaning, dispatch knows arithmetic: global module hooks keep the module path and recognise neurons, a
+dispatch mode below them sees every operator. Nothing is written on the caller's modules; modes, hooks and flags are
+restored even after an exception.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
+
+from snn_energy.counting.counts import Trace
+from snn_energy.counting.dispatch import CountingMode
+from snn_energy.counting.ops.products import RECURRENT
+from snn_energy.counting.recorder import Recorder
+from snn_energy.errors import DataError, TraceError, UncountedError
+
+Progress = Callable[[int], None]
+"""Called after each batch with the number of its samples."""
+
+
+def trace(
+    model: nn.Module,
+    data: Any,
+    samples: int | None = None,
+    time_steps: int | None = None,
+    strict: bool = False,
+    *,
+    batch_axis: int = 0,
+    progress: Progress | None = None,
+    on_output: Callable[[Any], None] | None = None,
+) -> Trace:
+    """Run `model` on `data` and count every accumulate, multiply-accumulate, spike and neuron update exactly.
+
+    Args:
+        model: any module; it runs in eval mode, under `no_grad`, and is left as it was.
+        data: one tensor; a tuple of positional or a dict of keyword arguments of one call; or an iterable of these. A
+            batch that is a list (a DataLoader's `[inputs, labels]`) gives its first item to the model.
+        samples: number of samples in all of `data`; default: the sizes of `batch_axis` of each batch's first tensor.
+        time_steps: T, where the neuron layers do not tell it.
+        strict: raise UncountedError if any operator is neither counted nor declared free.
+        batch_axis: axis of the samples in each batch: 0 for [N, ...], 1 for [T, N, ...].
+        progress: called after each batch with the number of its samples.
+        on_output: called with what the model returned for each batch, so that accuracy comes from the same pass.
+
+    Raises:
+        DataError: no data, or a batch without tensors.
+        TraceError: an operand holds NaN or infinity, or the model cannot be traced.
+        UncountedError: see `strict`.
+    """
+    if not isinstance(model, nn.Module):
+        raise TraceError(f"trace: model must be a torch.nn.Module (got {type(model).__name__}); pass the module itself")
+    recorder = Recorder(model)
+    seen = 0
+    with ExitStack() as restore:
+        restore.callback(recorder.close)
+        mode = CountingMode(recorder)
+        _eval_mode(model, restore)
+        restore.enter_context(_exact_arithmetic())
+        _watch_modules(recorder, mode, restore)
+        for args, kwargs in batches(data):
+            tensors = [value for value in (*args, *kwargs.values()) if isinstance(value, Tensor)]
+            if not tensors:
+                raise DataError("trace: a batch holds no tensor; pass tensors, tuples or dicts of tensors")
+            size = _samples_of(tensors[0], batch_axis)
+            recorder.begin_batch(tensors)
+            with mode:
+                output = model(*args, **kwargs)
+            if on_output is not None:
+                on_output(output)
+            seen += size
+            if progress is not None:
+                progress(size)
+        if not seen:
+            raise DataError("trace: the data are empty; pass at least one sample")
+        result = _collect(recorder, model, samples if samples is not None else seen, time_steps)
+    if strict and not result.coverage.complete:
+        raise UncountedError(uncounted_message(result))
+    return result
+
+
+def uncounted_message(result: Trace) -> str:
+    """One line that names what a trace could not count."""
+    listed = ", ".join(f"{r.name} (in {r.modules[0]}, at most {r.bound:,} MACs)" for r in result.coverage.uncounted)
+    return (
+        f"strict: {len(result.coverage.uncounted)} operator(s) ran uncounted: {listed}; expected none; "
+        "report them, or profile without --strict to get an interval"
+    )
+
+
+def batches(data: Any) -> Iterator[tuple[tuple[Any, ...], dict[str, Any]]]:
+    """Normalise data to (args, kwargs) of one call each."""
+    if isinstance(data, (Tensor, tuple, dict)):
+        yield _call(data)
+        return
+    if not isinstance(data, Iterable):
+        raise DataError(
+            f"trace: data must be a tensor, a tuple or dict of arguments, or an iterable of these (got {type(data).__name__})"
+        )
+    for batch in data:
+        yield _call(batch[0] if isinstance(batch, list) and batch else batch)
+
+
+def _call(batch: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    if isinstance(batch, Tensor):
+        return (batch,), {}
+    if isinstance(batch, tuple):
+        return batch, {}
+    if isinstance(batch, dict):
+        return (), batch
+    raise DataError(f"trace: a batch must be a tensor, a tuple, a list or a dict (got {type(batch).__name__})")
+
+
+def _samples_of(tensor: Tensor, batch_axis: int) -> int:
+    if tensor.dim() <= batch_axis:
+        return 1
+    return tensor.shape[batch_axis]
+
+
+def _eval_mode(model: nn.Module, restore: ExitStack) -> None:
+    training = [module for module in model.modules() if module.training]
+
+    def back() -> None:
+        for module in training:
+            module.training = True
+
+    restore.callback(back)
+    for module in training:
+        module.training = False
+
+
+@contextmanager
+def _exact_arithmetic() -> Iterator[None]:
+    """Grad off, fused attention off: attention then reduces to plain matrix products."""
+    fast_path = torch.backends.mha.get_fastpath_enabled()
+    with ExitStack() as restore:
+        restore.enter_context(torch.inference_mode(False))
+        restore.enter_context(torch.no_grad())
+        restore.enter_context(sdpa_kernel(SDPBackend.MATH))
+        restore.callback(torch.backends.mha.set_fastpath_enabled, fast_path)
+        torch.backends.mha.set_fastpath_enabled(False)
+        if "torch._dynamo" in sys.modules:
+            restore.enter_context(torch.compiler.set_stance("force_eager"))  # type: ignore[no-untyped-call]
+        yield
+
+
+def _watch_modules(recorder: Recorder, mode: CountingMode, restore: ExitStack) -> None:
+    """Register global hooks: nothing is written on the modules themselves."""
+    flags: list[tuple[bool, bool]] = []
+    silenced: list[nn.Module] = []
+
+    def enter(module: nn.Module, args: Any) -> None:
+        recorder.stack.append(module)
+        recorder.called.add(id(module))
+        if id(module) in recorder.neuron_rows and not silenced:
+            silenced.append(module)
+            mode.__exit__(None, None, None)
+        elif isinstance(module, RECURRENT):
+            # Fused recurrent kernels hide their products; plain ones do not.
+            flags.append((torch._C._get_mkldnn_enabled(), torch.backends.cudnn.enabled))
+            torch._C._set_mkldnn_enabled(False)
+            torch.backends.cudnn.enabled = False
+
+    def leave(module: nn.Module, args: Any, output: Any) -> None:
+        if not recorder.stack or recorder.stack[-1] is not module:
+            return
+        if isinstance(module, RECURRENT) and flags:
+            mkldnn, cudnn = flags.pop()
+            torch._C._set_mkldnn_enabled(mkldnn)
+            torch.backends.cudnn.enabled = cudnn
+        if silenced and silenced[-1] is module:
+            silenced.pop()
+            spikes = output if isinstance(output, Tensor) else _first_tensor(output)
+            if spikes is not None:
+                recorder.neuron(module, spikes)
+            mode.__enter__()
+        recorder.stack.pop()
+
+    restore.callback(recorder.stack.clear)
+    restore.enter_context(_removed(register_module_forward_pre_hook(enter)))
+    restore.enter_context(_removed(register_module_forward_hook(leave, always_call=True)))
+
+
+@contextmanager
+def _removed(handle: Any) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+def _first_tensor(output: Any) -> Tensor | None:
+    if isinstance(output, (tuple, list)):
+        return next((item for item in output if isinstance(item, Tensor)), None)
+    return None
+
+
+def _collect(recorder: Recorder, model: nn.Module, samples: int, time_steps: int | None) -> Trace:
+    neurons = recorder.neurons()
+    if time_steps is None:
+        seen = {neuron.time_steps for neuron in neurons}
+        time_steps = seen.pop() if len(seen) == 1 else None
+    return Trace(
+        model=type(model).__name__,
+        layers=tuple(projection.finish() for projection in recorder.projections.values()),
+        neurons=neurons,
+        elementwise=tuple(recorder.elementwise.values()),
+        coverage=recorder.coverage(),
+        samples=samples,
+        time_steps=time_steps,
+    )
