@@ -1,0 +1,1 @@
+"""The other side: what the same network costs as an ANN, counted by the same rules."""

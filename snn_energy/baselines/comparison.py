@@ -1,0 +1,50 @@
+"""SNN against ANN: two reports side by side, each by the same rules."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from snn_energy.costing.report import Report
+from snn_energy.errors import UsageError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """A report beside a baseline, both for one inference on one hardware profile."""
+
+    report: Report
+    baseline: Report
+
+    @property
+    def ratio(self) -> float | None:
+        """Baseline energy over the report's energy per inference: above 1, the SNN needs less. None if the SNN needs none."""
+        own = self.report.energy_per_inference_pj
+        return self.baseline.energy_per_inference_pj / own if own else None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Energies per inference and their ratio."""
+        return {
+            "method": self.baseline.method,
+            "snn_energy_per_inference_pj": self.report.energy_per_inference_pj,
+            "ann_energy_per_inference_pj": self.baseline.energy_per_inference_pj,
+            "ratio": self.ratio,
+        }
+
+
+def compare(report: Report, baseline: Report) -> Comparison:
+    """Set a report against a baseline.
+
+    Raises:
+        UsageError: different hardware or methods, which would compare prices instead of networks.
+    """
+    if report.hardware != baseline.hardware:
+        raise UsageError(
+            f"compare: different hardware (got {report.hardware.name!r} and {baseline.hardware.name!r}); "
+            "price both traces on one profile"
+        )
+    if report.method != baseline.method:
+        raise UsageError(
+            f"compare: different methods (got {report.method!r} and {baseline.method!r}); price both by one method"
+        )
+    return Comparison(report=report, baseline=baseline)

@@ -1,0 +1,52 @@
+"""The ANN twin: the same network with ReLU in place of every spiking neuron, at one time step."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from snn_energy.counting.neurons import NEURONS, neuron_row
+from snn_energy.errors import TraceError
+
+
+def ann_twin(model: nn.Module) -> nn.Module:
+    """Copy `model`, put ReLU in place of every recognised neuron, and set its `time_steps` to 1 where it has some.
+
+    The twin keeps the SNN's weights: its dense counts are those of any ANN of this shape, its zero-skipping counts
+    are those of these weights, not of an ANN trained for itself.
+
+    Raises:
+        TraceError: no module is a recognised spiking neuron, so nothing could be replaced.
+    """
+    twin = copy.deepcopy(model)
+    if neuron_row(twin) is not None:
+        return nn.ReLU()
+    replaced = 0
+    for parent in twin.modules():
+        for name, child in parent._modules.items():  # named_children() would skip a neuron that is shared
+            if child is not None and neuron_row(child) is not None:
+                parent._modules[name] = nn.ReLU()
+                replaced += 1
+    if not replaced:
+        raise TraceError(
+            f"ann_twin: no spiking neuron recognised in {type(model).__name__} (known: {', '.join(sorted(NEURONS))}); "
+            "register yours with snn_energy.register_neuron, or profile without a baseline"
+        )
+    for module in twin.modules():
+        if isinstance(getattr(module, "time_steps", None), int):
+            module.time_steps = 1
+    return twin.eval()
+
+
+def at_one_step(batch: Any, time_axis: int | None) -> Any:
+    """The input of the twin: the mean over time steps, kept as an axis of size 1; unchanged without a time axis."""
+    if time_axis is None:
+        return batch
+    if isinstance(batch, Tensor):
+        return torch.mean(batch.float(), dim=time_axis, keepdim=True)
+    if isinstance(batch, tuple):
+        return (at_one_step(batch[0], time_axis), *batch[1:])
+    raise TraceError(f"ann_twin: a batch with a time axis must be a tensor or a tuple (got {type(batch).__name__})")

@@ -1,0 +1,1 @@
+"""What it costs: pure functions from counts and prices to energies."""

@@ -1,0 +1,135 @@
+"""The arithmetic method: energy = sum of actions x price, on the actions that really happened.
+
+Projections cost one accumulate for each event of a spiking operand and one multiply-accumulate for each connection of
+a real-valued one (each event, where the hardware skips zeros); integer spikes follow the hardware's policy. Neuron
+updates cost the arithmetic of the neuron's equation, or the profile's own price of an update if it has one. Bias,
+pooling, normalisation and activation arithmetic is charged as what it is. Memory is not part of this method.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from snn_energy.counting.counts import ElementwiseCounts, LayerCounts, NeuronCounts, Trace
+from snn_energy.costing.methods import method
+from snn_energy.costing.report import Report, ReportRow, Unpriced
+from snn_energy.hardware import Hardware
+
+
+@dataclass(slots=True)
+class _Till:
+    """Multiplies counts by prices and remembers what had none."""
+
+    hardware: Hardware
+    unpriced: Counter[str] = field(default_factory=Counter)
+
+    def pj(self, action: str, count: int) -> float:
+        """Energy of `count` actions; nothing is asked of the profile for actions that never happened."""
+        if not count:
+            return 0.0
+        price = self.hardware.price(action)
+        if price is None:
+            self.unpriced[action] += count
+            return 0.0
+        return count * price.value_pj
+
+    def elementwise(self, adds: int, muls: int, compares: int, specials: int = 0) -> float:
+        """Energy of plain arithmetic."""
+        parts = (("add", adds), ("mul", muls), ("compare", compares), ("special", specials))
+        return sum(self.pj(action, count) for action, count in parts)
+
+
+@method("arithmetic")
+def arithmetic(trace: Trace, hardware: Hardware) -> Report:
+    """Exact counts times prices; a real-valued operand costs a MAC for each connection, zeros included."""
+    return _price(trace, hardware, "arithmetic", skip_zeros=False)
+
+
+@method("arithmetic-zero-skipping")
+def arithmetic_zero_skipping(trace: Trace, hardware: Hardware) -> Report:
+    """The same on hardware that skips zero operands of real-valued layers too, in the ANN as in the SNN."""
+    return _price(trace, hardware, "arithmetic-zero-skipping", skip_zeros=True)
+
+
+def _price(trace: Trace, hardware: Hardware, name: str, *, skip_zeros: bool) -> Report:
+    till = _Till(hardware)
+    rows = (
+        *(_layer(layer, till, skip_zeros=skip_zeros) for layer in trace.layers),
+        *(_neuron(neuron, till) for neuron in trace.neurons),
+        *(_other(record, till) for record in trace.elementwise),
+    )
+    bound = trace.coverage.bound
+    return Report(
+        trace=trace,
+        hardware=hardware,
+        method=name,
+        rows=rows,
+        unpriced=tuple(
+            Unpriced(action=action, count=count, reason=hardware.unpriced[action])
+            for action, count in sorted(till.unpriced.items())
+        ),
+        uncounted_pj=_Till(hardware).pj("mac", bound),
+    )
+
+
+def _layer(layer: LayerCounts, till: _Till, *, skip_zeros: bool) -> ReportRow:
+    macs, acs = (layer.events if skip_zeros else layer.connections) if layer.macs else 0, layer.acs
+    if layer.graded_events:
+        if till.hardware.integer_spikes == "graded-mac":
+            macs = layer.graded_events
+        else:
+            acs = layer.unit_events
+    return ReportRow(
+        name=layer.name,
+        part="synapses",
+        kind=layer.kind,
+        operand=str(layer.operand),
+        spike_rate=layer.spike_rate,
+        calls=layer.calls,
+        spikes=layer.spikes,
+        dense_macs=layer.dense_macs,
+        connections=layer.connections,
+        events=layer.events,
+        effective_events=layer.effective_events,
+        macs=macs,
+        acs=acs,
+        adds=layer.bias_adds,
+        mac_pj=till.pj("mac", macs),
+        ac_pj=till.pj("ac", acs),
+        other_pj=till.pj("add", layer.bias_adds),
+    )
+
+
+def _neuron(neuron: NeuronCounts, till: _Till) -> ReportRow:
+    if "neuron_update" in till.hardware.energy_pj:
+        energy = till.pj("neuron_update", neuron.updates)
+    else:
+        energy = till.elementwise(neuron.adds, neuron.muls, neuron.compares)
+    return ReportRow(
+        name=neuron.name,
+        part="neurons",
+        kind=neuron.kind,
+        spike_rate=neuron.spike_rate,
+        calls=neuron.calls,
+        spikes=neuron.spikes,
+        updates=neuron.updates,
+        adds=neuron.adds,
+        muls=neuron.muls,
+        compares=neuron.compares,
+        neuron_pj=energy,
+    )
+
+
+def _other(record: ElementwiseCounts, till: _Till) -> ReportRow:
+    return ReportRow(
+        name=record.name,
+        part="other",
+        kind=record.kind,
+        calls=record.calls,
+        adds=record.adds,
+        muls=record.muls,
+        compares=record.compares,
+        specials=record.specials,
+        other_pj=till.elementwise(record.adds, record.muls, record.compares, record.specials),
+    )

@@ -1,0 +1,42 @@
+"""Price a trace: pure, linear in the profile, additive in traces."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from pathlib import Path
+
+from snn_energy.costing import arithmetic  # noqa: F401  registers its methods
+from snn_energy.costing.methods import METHODS
+from snn_energy.costing.report import Report
+from snn_energy.counting.counts import Trace
+from snn_energy.errors import TraceError, UsageError
+from snn_energy.hardware import Hardware, load_hardware
+
+DEFAULT_HARDWARE = "horowitz-45nm-fp32"
+DEFAULT_METHOD = "arithmetic"
+
+
+def price(
+    trace: Trace, hardware: str | Path | Hardware = DEFAULT_HARDWARE, method: str = DEFAULT_METHOD
+) -> Report:
+    """Turn counts into energies (pJ, totals over all samples).
+
+    Args:
+        trace: what happened.
+        hardware: name of a shipped profile, path of a TOML file, or a loaded profile.
+        method: `arithmetic`, or `arithmetic-zero-skipping`.
+
+    Raises:
+        UsageError: unknown method or hardware.
+        PriceError: an action was counted that the profile neither prices nor declares unpriced.
+        TraceError: the trace holds no sample.
+    """
+    if not trace.samples:
+        raise TraceError("price: the trace holds no sample; trace at least one before pricing")
+    chosen = METHODS.get(method)
+    if chosen is None:
+        close = get_close_matches(method, METHODS, n=1)
+        meant = f"did you mean {close[0]!r}? " if close else ""
+        raise UsageError(f"price: unknown method {method!r}; {meant}known: {', '.join(sorted(METHODS))}")
+    profile = hardware if isinstance(hardware, Hardware) else load_hardware(hardware)
+    return chosen(trace, profile)

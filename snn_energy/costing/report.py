@@ -1,0 +1,160 @@
+"""A priced trace: energies by layer and component, what stayed unpriced, and what the total may miss."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any
+
+from snn_energy.counting.counts import Trace, record_fields
+from snn_energy.hardware import Hardware
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FORMAT = 1
+"""Version of the JSON form."""
+
+COMPONENTS = ("mac", "ac", "neuron", "other")
+"""Parts an energy splits into: multiply-accumulates, accumulates, neuron updates, all other arithmetic."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportRow:
+    """One line of a report, over all samples: a projection ("synapses"), a neuron layer ("neurons") or other arithmetic ("other").
+
+    Counts that a part does not have are 0, and its operand and spike rate are None.
+    """
+
+    name: str
+    part: str
+    kind: str
+    operand: str | None = None
+    spike_rate: float | None = None
+    calls: int = 0
+    spikes: int = 0
+    dense_macs: int = 0
+    connections: int = 0
+    events: int = 0
+    effective_events: int = 0
+    macs: int = 0
+    acs: int = 0
+    updates: int = 0
+    adds: int = 0
+    muls: int = 0
+    compares: int = 0
+    specials: int = 0
+    mac_pj: float = 0.0
+    ac_pj: float = 0.0
+    neuron_pj: float = 0.0
+    other_pj: float = 0.0
+
+    @property
+    def energy_pj(self) -> float:
+        """Sum of the components."""
+        return self.mac_pj + self.ac_pj + self.neuron_pj + self.other_pj
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unpriced:
+    """Actions that were counted but have no price on this hardware: named, never taken for zero."""
+
+    action: str
+    count: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """The price of a trace on one hardware profile by one method. Energies and counts are totals over all samples."""
+
+    trace: Trace
+    hardware: Hardware
+    method: str
+    rows: tuple[ReportRow, ...]
+    unpriced: tuple[Unpriced, ...] = ()
+    uncounted_pj: float = 0.0
+    """Upper bound on the energy of everything the trace lists as uncounted."""
+
+    @property
+    def energy_pj(self) -> float:
+        """Energy of everything counted and priced; the lower end of `energy_interval_pj`."""
+        return sum(row.energy_pj for row in self.rows)
+
+    @property
+    def energy_interval_pj(self) -> tuple[float, float]:
+        """From the counted energy to that plus the bound on uncounted work; both equal when coverage is complete."""
+        return self.energy_pj, self.energy_pj + self.uncounted_pj
+
+    @property
+    def energy_per_inference_pj(self) -> float:
+        """Energy of one sample, averaged over all of them."""
+        return self.energy_pj / self.trace.samples
+
+    @property
+    def components_pj(self) -> Mapping[str, float]:
+        """Energy by component, in the order of COMPONENTS."""
+        return {name: sum(getattr(row, f"{name}_pj") for row in self.rows) for name in COMPONENTS}
+
+    @property
+    def latency_cycles(self) -> int | None:
+        """Latency in clock cycles; None on profiles that state no timing (all 45 nm arithmetic profiles)."""
+        return None
+
+    @property
+    def complete(self) -> bool:
+        """True when everything that ran is counted and everything counted is priced."""
+        return self.trace.coverage.complete and not self.unpriced
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row for each layer and part; columns are the fields of `ReportRow` plus `energy_pj`."""
+        import pandas as pd
+
+        columns = [field.name for field in fields(ReportRow)]
+        table = [[getattr(row, name) for name in columns] + [row.energy_pj] for row in self.rows]
+        return pd.DataFrame(table, columns=[*columns, "energy_pj"])
+
+    def to_dict(self) -> dict[str, Any]:
+        """The report as plain values, ready for JSON; the key order is fixed."""
+        trace, coverage = self.trace, self.trace.coverage
+        low, high = self.energy_interval_pj
+        return {
+            "format": FORMAT,
+            "model": trace.model,
+            "method": self.method,
+            "hardware": self.hardware.as_dict(),
+            "samples": trace.samples,
+            "time_steps": trace.time_steps,
+            "complete": self.complete,
+            "totals": {
+                "dense_macs": trace.dense_macs,
+                "connections": trace.connections,
+                "events": trace.events,
+                "effective_events": trace.effective_events,
+                "macs": sum(row.macs for row in self.rows),
+                "acs": sum(row.acs for row in self.rows),
+                "energy_pj": low,
+                "energy_upper_pj": high,
+                "energy_per_inference_pj": self.energy_per_inference_pj,
+                "components_pj": dict(self.components_pj),
+                "latency_cycles": self.latency_cycles,
+            },
+            "rows": [{**record_fields(row), "energy_pj": row.energy_pj} for row in self.rows],
+            "neurons": [
+                {**record_fields(neuron), "spikes": neuron.spikes, "spike_rate": neuron.spike_rate}
+                for neuron in trace.neurons
+            ],
+            "unpriced": [record_fields(item) for item in self.unpriced],
+            "coverage": {
+                "complete": coverage.complete,
+                "counted": [record_fields(record) for record in coverage.counted],
+                "free": [record_fields(record) for record in coverage.free],
+                "uncounted": [record_fields(record) for record in coverage.uncounted],
+                "never_called": list(coverage.never_called),
+            },
+        }
+
+    def to_json(self, indent: int | None = 2) -> str:
+        """The report as JSON text with a final newline; identical for identical input."""
+        return json.dumps(self.to_dict(), indent=indent, allow_nan=False) + "\n"
