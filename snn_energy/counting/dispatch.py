@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -13,9 +13,17 @@ from snn_energy.counting.ops import COUNTED, FREE, VIEWS, Call, table_name
 from snn_energy.counting.ops.products import RECURRENT
 from snn_energy.counting.recorder import Recorder
 from snn_energy.counting.tags import Origin, Tag, version_of
+from snn_energy.errors import TraceError
+
+Padding = tuple[tuple[int, int], ...]
 
 _SOFTMAX = {"_softmax", "_safe_softmax"}
-_PRODUCTS = {"mm", "addmm", "bmm", "baddbmm", "mv", "addmv", "dot"}
+_FACTORS = {
+    **dict.fromkeys(("mm", "bmm", "mv", "dot", "vdot", "_int_mm", "convolution"), (0, 1)),
+    **dict.fromkeys(("addmm", "baddbmm", "addmv", "addbmm", "_addmm_activation"), (1, 2)),
+    "_trilinear": (0, 1, 2),
+}
+"""Positions of the factors of every product."""
 _MOVES = VIEWS | {"cat", "stack"}
 _KEEPS_BIAS = {"view", "_unsafe_view", "reshape", "unflatten", "unsqueeze", "squeeze", "clone"}
 
@@ -40,16 +48,25 @@ class CountingMode(TorchDispatchMode):
         name = self._names.get(func)
         if name is None:
             name = self._names[func] = table_name(func)
+        recorder = self.recorder
+        tensors = tuple(_tensors(args, kwargs))
+        for tensor in tensors:
+            if tensor.is_nested or tensor.is_meta:
+                what = "nested" if tensor.is_nested else "meta"
+                raise TraceError(
+                    f"{recorder.path or '(model)'}: {name} got a {what} tensor; expected dense tensors that hold values; "
+                    "pad the sequences, or move model and data to a real device"
+                )
         row, reason = COUNTED.get(name), FREE.get(name)
         if row is None and reason is None and self._is_composite(func):
             # Under inference_mode composite operators arrive whole: take them apart as torch itself would.
             with self:
                 return func.decompose(*args, **kwargs)
+        if func._schema.is_mutable and tensors:
+            recorder.before_write(kwargs.get("out", tensors[0]))
         out = func(*args, **kwargs)
-        tensors = tuple(_tensors(args, kwargs))
-        recorder = self.recorder
         origin, names = recorder.joint_origin(tensors)
-        if origin is Origin.WEIGHT and not (name in _PRODUCTS and isinstance(recorder.module, RECURRENT)):
+        if origin is Origin.WEIGHT and (name not in _FACTORS or self._is_constant_product(name, args)):
             recorder.note("free", name, reason=FREE.get(name, "weights only: computed once, at load time"))
             self._mark(out, Origin.WEIGHT, names)
             return out
@@ -64,6 +81,21 @@ class CountingMode(TorchDispatchMode):
         else:
             recorder.note("uncounted", name, bound=_bound(tensors, out))
         return out
+
+    def _is_constant_product(self, name: str, args: tuple[Any, ...]) -> bool:
+        """A product of weights alone, as low-rank adapters and spectral norms make them, is done at load time.
+
+        Inside a recurrent layer the first factor is its state: a learned initial state is an operand.
+        """
+        if isinstance(self.recorder.module, RECURRENT):
+            return False
+        if "parametrizations" in self.recorder.path.split("."):
+            return True
+        factors = [args[i] for i in _FACTORS[name]]
+        return all(
+            self.recorder.origin(factor) is Origin.WEIGHT or self.recorder.is_buffer(factor, "_u", "_v")
+            for factor in factors
+        )
 
     def _is_composite(self, func: torch._ops.OpOverload) -> bool:
         if func in self._composites:
@@ -93,13 +125,16 @@ class CountingMode(TorchDispatchMode):
             source = recorder.tag(tensors[0])
             if source is not None:
                 tag.softmax = source.softmax
+                if source.padding and isinstance(out, Tensor) and name not in ("cat", "stack"):
+                    tag.padding = _kept(source.padding, tensors[0], out)
                 if name in _KEEPS_BIAS:
-                    tag.biased = source.biased
+                    tag.biased, tag.projection = source.biased, source.projection
             tag.spike_scale = _common_scale(recorder, tensors)
         elif name in _SOFTMAX:
             tag.softmax = True
         elif name == "constant_pad_nd" and not (kwargs.get("value") or (len(args) > 2 and args[2])):
-            tag.padding = _padding(args[1] if len(args) > 1 else kwargs["pad"])
+            source = recorder.tag(tensors[0])
+            tag.padding = _padding(args[1] if len(args) > 1 else kwargs["pad"], source.padding if source else None)
             tag.spike_scale = recorder.spike_scale(tensors[0])
         version = version_of(tensors[0]) if func.is_view and tensors else None
         if isinstance(out, Tensor):
@@ -132,10 +167,21 @@ def _common_scale(recorder: Recorder, tensors: tuple[Tensor, ...]) -> float | No
     return None
 
 
-def _padding(pads: Sequence[int]) -> tuple[tuple[int, int], ...] | None:
-    """Pads of torch (last axis first) as (before, after) with the outermost axis first; None if any side is cropped."""
-    pairs = tuple((int(before), int(after)) for before, after in zip(pads[::2], pads[1::2], strict=True))[::-1]
-    return None if any(before < 0 or after < 0 for before, after in pairs) else pairs
+def _padding(pads: Sequence[int], before: Padding | None) -> Padding:
+    """Pads of torch (last axis first) as zeros before and after, outermost axis first, on top of earlier ones; a crop takes away."""
+    now = [(int(first), int(last)) for first, last in zip(pads[::2], pads[1::2], strict=True)]
+    earlier = list(before or ())[::-1]
+    axes = max(len(now), len(earlier))
+    now, earlier = (pairs + [(0, 0)] * (axes - len(pairs)) for pairs in (now, earlier))
+    both = zip(now, earlier, strict=True)
+    return tuple((max(0, a + c), max(0, b + d)) for (a, b), (c, d) in both)[::-1]
+
+
+def _kept(padding: Padding, source: Tensor, out: Tensor) -> Padding | None:
+    """The padding after a view or copy that leaves the padded axes as they are."""
+    axes = next((len(padding) - i for i, pair in enumerate(padding) if pair != (0, 0)), 0)
+    same = axes and source.shape[-axes:] == out.shape[-axes:] and source.stride()[-axes:] == out.stride()[-axes:]
+    return padding[-axes:] if same and source.numel() == out.numel() else None
 
 
 def _is_foreign(tensor: Tensor) -> bool:
@@ -149,5 +195,3 @@ def _bound(tensors: tuple[Tensor, ...], out: Any) -> int:
     inputs = sum(tensor.numel() for tensor in tensors)
     return max(1, outputs) * max(1, inputs)
 
-
-Hook = Callable[..., None]

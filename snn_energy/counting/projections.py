@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from math import prod
 from typing import Protocol
@@ -11,7 +12,7 @@ from torch import Tensor
 
 from snn_energy.counting.counts import LayerCounts
 from snn_energy.counting.fanout import Axis, masked_fan_out, spatial_fan_out
-from snn_energy.counting.observe import Look, Operand, row_sum
+from snn_energy.counting.observe import EXACT_ROWS, Look, Operand, has_zeros, row_sum
 
 Geometry = tuple[tuple[str, tuple[int, ...]], ...]
 
@@ -184,7 +185,7 @@ class BilinearWiring:
 
 @dataclass(slots=True)
 class Maps:
-    """Non-zero counts of each input position, kept apart by unit until the joint unit is known; float64, exact below 2^53."""
+    """Non-zero counts of each input position, kept apart by unit until the joint unit is known; sums stay exact."""
 
     rows: int = 0
     spikes_by_unit: dict[float, Tensor] = field(default_factory=dict)
@@ -197,26 +198,36 @@ class Maps:
         """Add one call's map; `level is mask` says that every level is one."""
         self.rows += rows
         if level is mask:
-            _add_to(self.spikes_by_unit, unit, mask)
+            self.spikes_by_unit[unit] = self._plus(self.spikes_by_unit.get(unit), mask)
             return
-        self.others = mask if self.others is None else self.others + mask
+        self.others = self._plus(self.others, mask)
         if level is not None:
-            _add_to(self.levels_by_unit, unit, level)
+            self.levels_by_unit[unit] = self._plus(self.levels_by_unit.get(unit), level)
+
+    def _plus(self, known: Tensor | None, part: Tensor) -> Tensor:
+        """Running sum, in double precision as soon as single precision might not hold it."""
+        if known is None:
+            return part
+        return known + (part.double() if self.rows > EXACT_ROWS else part)
 
     def nonzero(self) -> Tensor:
         """Non-zero counts of all calls: int64 on the CPU."""
         parts = [*self.spikes_by_unit.values(), *([] if self.others is None else [self.others])]
-        return torch.stack([part.to("cpu", torch.int64) for part in parts]).sum(0)
+        return _total(part.to("cpu", torch.int64) for part in parts)
 
-    def levels(self, unit: float) -> Tensor:
-        """Sum of levels in the joint unit: int64 on the CPU."""
+    def weighted(self, unit: float, nonzero: Tensor, fan: Tensor) -> int:
+        """Levels in the joint unit times the connections they meet; `nonzero` is this map's own count."""
+        if len(self.spikes_by_unit) == 1 and self.others is None:  # one height of spike: every level is the same
+            return int((nonzero * fan).sum()) * round(next(iter(self.spikes_by_unit)) / unit)
         parts = [*self.spikes_by_unit.items(), *self.levels_by_unit.items()]
-        return torch.stack([part.to("cpu", torch.int64) * round(own / unit) for own, part in parts]).sum(0)
+        return int((_total(part.to("cpu", torch.int64) * round(own / unit) for own, part in parts) * fan).sum())
 
 
-def _add_to(maps: dict[float, Tensor], unit: float, part: Tensor) -> None:
-    known = maps.get(unit)
-    maps[unit] = part if known is None else known + part
+def _total(parts: Iterable[Tensor]) -> Tensor:
+    first, *others = parts
+    for part in others:
+        first = first + part
+    return first
 
 
 @dataclass(slots=True)
@@ -228,12 +239,34 @@ class WeightProjection:
     operand: Operand
     weight: Tensor
     """As the wiring reads it; kept for its zeros, which are looked for once, at the end."""
+    source: Tensor
+    """The tensor that the operator was given: tells when an unnamed weight changes."""
     unique_weights: int
     partner: Operand | None = None
     calls: int = 0
     bias_adds: int = 0
     operand_bits: int = 0
     maps: dict[Wiring, Maps] = field(default_factory=dict)
+    settled: list[tuple[Wiring, Maps, int]] = field(default_factory=list)
+    """Maps fed while the weights had other values, with their effective events."""
+    stale: bool = False
+
+    def settle(self) -> None:
+        """Close the books on the present weight values, which are about to change."""
+        self.settled.extend(self._with_effective_events(pruned=has_zeros(self.weight)))
+        self.maps = {}
+        self.stale = True
+
+    def renew(self, weight: Tensor, source: Tensor) -> None:
+        """Take new weight values from here on."""
+        self.weight, self.source, self.stale = weight, source, False
+
+    def _with_effective_events(self, *, pruned: bool) -> list[tuple[Wiring, Maps, int]]:
+        return [
+            (wiring, maps, int((maps.nonzero() * fan).sum()))
+            for wiring, maps in self.maps.items()
+            for fan in (wiring.effective_fan_out(self.weight) if pruned else wiring.fan_out(),)
+        ]
 
     def feed(self, wiring: Wiring, rows: int, mask: Tensor, level: Tensor | None, unit: float, *, bias: bool) -> None:
         """Add one call: map of non-zero counts and, where levels differ from it, of level sums."""
@@ -246,28 +279,26 @@ class WeightProjection:
             self.bias_adds += rows * wiring.outputs_per_row
 
     def finish(self) -> LayerCounts:
-        """Apply the fan-out maps, once for each geometry."""
-        zero_weights = int((self.weight == 0).sum())
+        """Apply the fan-out maps, once for each geometry and state of the weights."""
+        pruned = has_zeros(self.weight)
+        parts = [*self.settled, *self._with_effective_events(pruned=pruned)]
         shared = max(1, self.weight.numel() // max(1, self.unique_weights))
-        events = effective = connections = dense = outputs = elements = spikes = 0
-        nonzero = {wiring: maps.nonzero() for wiring, maps in self.maps.items()}
-        spikes = sum(int(counts.sum()) for counts in nonzero.values())
+        counts = [maps.nonzero() for _, maps, _ in parts]
+        spikes = sum(int(own.sum()) for own in counts)
         values = self.operand.seen(spikes if self.partner is None else self.operand.spikes)
         partner = None if self.partner is None else self.partner.seen(self.partner.spikes)
         real = values.many or (partner is not None and partner.many)
         unit = values.unit * (1.0 if partner is None else partner.unit)
-        units = 0
-        for wiring, maps in self.maps.items():
+        events = units = connections = dense = outputs = elements = 0
+        for own, (wiring, maps, _) in zip(counts, parts, strict=True):
             fan = wiring.fan_out()
-            counts = nonzero[wiring]
-            here = int((counts * fan).sum())
-            events += here
-            effective += int((counts * wiring.effective_fan_out(self.weight)).sum()) if zero_weights else here
-            units += 0 if real else int((maps.levels(unit) * fan).sum())
+            events += int((own * fan).sum())
+            units += 0 if real else maps.weighted(unit, own, fan)
             connections += maps.rows * wiring.connections_per_row
             dense += maps.rows * wiring.dense_per_row
             outputs += maps.rows * wiring.outputs_per_row
             elements += maps.rows * wiring.elements_per_row
+        geometries = {wiring.geometry for wiring, _, _ in parts}
         return LayerCounts(
             name=self.name,
             kind=self.kind,
@@ -279,15 +310,15 @@ class WeightProjection:
             dense_macs=dense,
             connections=connections,
             events=events,
-            effective_events=effective,
+            effective_events=sum(effective for _, _, effective in parts),
             operand_units=units,
             bias_adds=self.bias_adds,
             outputs=outputs,
             weights=self.unique_weights,
-            zero_weights=zero_weights // shared,
+            zero_weights=int((self.weight == 0).sum()) // shared if pruned else 0,
             operand_bits=self.operand_bits,
             weight_bits=self.weight.element_size() * 8,
-            geometry=next(iter(self.maps)).geometry if len(self.maps) == 1 else None,
+            geometry=geometries.pop() if len(geometries) == 1 else None,
         )
 
 

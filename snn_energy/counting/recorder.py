@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from os.path import commonprefix
 from pathlib import Path
+from types import FrameType
 
 import torch
 from torch import Tensor, nn
@@ -43,6 +44,8 @@ class Recorder:
         self.modules = list(model.modules())  # keeps the identities of `paths` alive
         self.stack: list[nn.Module] = []
         self.called: set[int] = set()
+        self.products = 0
+        """Products reported so far."""
         self.used_parameters: set[str] = set()
         self.projections: dict[tuple[object, ...], WeightProjection | PairProjection] = {}
         self.elementwise: dict[tuple[str, str], ElementwiseCounts] = {}
@@ -58,7 +61,9 @@ class Recorder:
             row = neuron_row(module)
             if row is not None:
                 self.neuron_rows[id(module)] = row
-        for name, parameter in model.named_parameters():
+        self._parameters: dict[str, Tensor] = dict(model.named_parameters())
+        self._weight_users: dict[int, list[WeightProjection]] = {}
+        for name, parameter in self._parameters.items():
             self._known[id(parameter)] = (parameter, Tag(self, Origin.WEIGHT, names=(name,)))
         for name, buffer in model.named_buffers():
             self._known.setdefault(id(buffer), (buffer, Tag(self, Origin.CONSTANT, names=(name,))))
@@ -137,44 +142,71 @@ class Recorder:
 
     # -- names -------------------------------------------------------------------------------------------------
 
-    def weight_name(self, names: tuple[str, ...]) -> str | None:
-        """Row name of a projection whose weight comes from these parameters; None if they are not named."""
+    def weight_name(self, names: tuple[str, ...], weight: Tensor) -> str | None:
+        """Row name of a projection whose weight comes from these parameters; None if they are not named.
+
+        A weight that is part of a parameter (the key rows of an attention's joint projection) names its rows.
+        """
         if not names:
             return None
         self.used_parameters.update(names)
-        path = self.path
+        path, part = self.path, self._part(names, weight)
         module = self.module
         local = {} if module is None else {id(p): n for n, p in module.named_parameters(recurse=False)}
         for name in names:
-            shared = local.get(id(self._parameter(name)))
+            shared = local.get(id(self._parameters.get(name)))
             if shared is not None and not name.startswith(f"{path}."):
                 names = (f"{path}.{shared}" if path else shared,)
                 break
         stem = _stem(names)
         owner, _, leaf = stem.rpartition(".")
         if owner == path:
-            return (path or ROOT) if leaf == "weight" else stem
+            return ((path or ROOT) if leaf == "weight" else stem) + part
         if stem.startswith(f"{path}.") or not path:
-            return owner if leaf == "weight" else stem
-        return f"{path}[{owner if leaf == 'weight' else stem}]"
+            return (owner if leaf == "weight" else stem) + part
+        return f"{path}[{owner if leaf == 'weight' else stem}]{part}"
 
-    def _parameter(self, name: str) -> Tensor | None:
-        for tensor, tag in self._known.values():
-            if tag.names == (name,):
-                return tensor
-        return None
+    def _part(self, names: tuple[str, ...], weight: Tensor) -> str:
+        parameter = self._parameters.get(names[0])
+        if len(names) != 1 or parameter is None or weight.numel() >= parameter.numel():
+            return ""
+        if parameter.dim() < 1 or not parameter.stride(0) or weight.dtype is not parameter.dtype:
+            return ""
+        first = (weight.storage_offset() - parameter.storage_offset()) // parameter.stride(0)
+        rows = weight.numel() * parameter.shape[0] // parameter.numel()
+        return f"[{first}:{first + rows}]"
+
+    def watch_weight(self, projection: WeightProjection, names: tuple[str, ...]) -> None:
+        """Remember where a projection's weights live, so that a write to them is noticed."""
+        sources = [projection.source, *(self._parameters[n] for n in names if n in self._parameters)]
+        for pointer in {tensor.untyped_storage().data_ptr() for tensor in sources}:
+            self._weight_users.setdefault(pointer, []).append(projection)
+
+    def before_write(self, tensor: Tensor) -> None:
+        """Settle every projection whose weights are about to be written."""
+        for projection in self._weight_users.get(tensor.untyped_storage().data_ptr(), ()):
+            if not projection.stale:
+                projection.settle()
+
+    def is_buffer(self, tensor: Tensor, *suffixes: str) -> bool:
+        """True for a registered buffer whose name ends in one of the suffixes."""
+        known = self._known.get(id(tensor))
+        return known is not None and known[1].origin is Origin.CONSTANT and known[1].names[0].endswith(suffixes)
 
     def call_site(self) -> tuple[str, int, int]:
         """Innermost line of the caller's code: tells anonymous products apart, and joins those of a loop."""
-        frame = sys._getframe(1)
-        while frame is not None:
+        for frame in _frames():
             name = frame.f_code.co_filename
             if not name.startswith((_OWN_CODE, _TORCH_CODE)):
                 return (name, frame.f_lineno, frame.f_lasti)
-            if frame.f_back is None:
-                break
-            frame = frame.f_back
         return ("", 0, 0)
+
+    def inside_einsum(self) -> bool:
+        """True if the operator comes straight from torch.einsum."""
+        for frame in _frames():
+            if not frame.f_code.co_filename.startswith(_OWN_CODE):
+                return frame.f_code.co_name == "einsum" and frame.f_code.co_filename.startswith(_TORCH_CODE)
+        return False
 
     def numbered(self, name: str) -> str:
         """`name`, or `name#2` and so on if earlier projections took it."""
@@ -245,6 +277,26 @@ class Recorder:
                 tally.steps.append(count)
         hang_tag(spikes, Tag(self, Origin.DATA, spike_scale=row.binary_scale))
 
+    def is_data(self, tensor: Tensor) -> None:
+        """Note that a tensor from inside a neuron depends on the samples."""
+        if self.tag(tensor) is None:
+            hang_tag(tensor, Tag(self, Origin.DATA))
+
+    def check_seen(self, module: nn.Module, output: Tensor) -> None:
+        """List a layer that multiplies by its weights, but whose product no operator reported since it was entered.
+
+        Its work ran where a dispatch mode cannot see it: in another thread, with modes switched off, or in C++ code.
+        """
+        sizes = [p.numel() // max(1, p.shape[0]) for p in module.parameters(recurse=False) if p.dim() > 1]
+        self.note("uncounted", f"unseen: {type(module).__name__}", bound=max(1, output.numel() * sum(sizes)))
+
+    def check_output(self, outputs: Iterable[Tensor], inputs: Iterable[Tensor]) -> None:
+        """List a result of the model that no operator of this trace produced."""
+        size = sum(tensor.numel() for tensor in inputs) + sum(p.numel() for p in self._parameters.values())
+        for tensor in outputs:
+            if tensor.is_floating_point() and self.tag(tensor) is None:
+                self.note("uncounted", "unseen: result of the model", bound=max(1, tensor.numel() * size))
+
     # -- the end -----------------------------------------------------------------------------------------------
 
     def close(self) -> None:
@@ -301,6 +353,13 @@ def _spikes_per_step(by_step: Tensor, scale: float | None) -> list[Tensor]:
     else:
         counts = torch.count_nonzero(by_step.flatten(1), dim=1) if by_step.dim() > 1 else (by_step != 0)
     return list(counts.double())
+
+
+def _frames() -> Iterable[FrameType]:
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        yield frame
+        frame = frame.f_back
 
 
 _SUFFIXES = ("_orig", "_g", "_v", "_u")

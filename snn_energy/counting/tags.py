@@ -37,6 +37,8 @@ class Tag:
     """Explicit zero padding of the last axes: zeros before and after, outermost axis first."""
     biased: bool | None = None
     """For the output of a weight projection: whether it has a bias. A batch norm right behind folds into it."""
+    projection: Any = None
+    """For the output of a weight projection: its accumulator, to which a bias added right behind belongs."""
     spike_scale: float | None = None
     """Height of a spike, where every value is known to be 0 or that height."""
     softmax: bool = False

@@ -19,7 +19,7 @@ from torch.nn.modules.module import register_module_forward_hook, register_modul
 
 from snn_energy.counting.counts import Trace
 from snn_energy.counting.dispatch import CountingMode
-from snn_energy.counting.ops.products import RECURRENT
+from snn_energy.counting.ops.products import RECURRENT, WEIGHTED
 from snn_energy.counting.recorder import Recorder
 from snn_energy.errors import DataError, TraceError, UncountedError
 
@@ -58,6 +58,9 @@ def trace(
     """
     if not isinstance(model, nn.Module):
         raise TraceError(f"trace: model must be a torch.nn.Module (got {type(model).__name__}); pass the module itself")
+    for name, value in (("samples", samples), ("time_steps", time_steps)):
+        if value is not None and not (isinstance(value, int) and value > 0):
+            raise TraceError(f"trace: {name} must be a whole number of at least 1, or None (got {value!r})")
     recorder = Recorder(model)
     seen = 0
     with ExitStack() as restore:
@@ -72,8 +75,8 @@ def trace(
                 raise DataError("trace: a batch holds no tensor; pass tensors, tuples or dicts of tensors")
             size = _samples_of(tensors[0], batch_axis)
             recorder.begin_batch(tensors)
-            with mode:
-                output = model(*args, **kwargs)
+            output = _run(model, args, kwargs, mode)
+            recorder.check_output(tensors_in(output), tensors)
             if on_output is not None:
                 on_output(output)
             seen += size
@@ -85,6 +88,19 @@ def trace(
     if strict and not result.coverage.complete:
         raise UncountedError(uncounted_message(result))
     return result
+
+
+def _run(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], mode: CountingMode) -> Any:
+    try:
+        with mode:
+            return model(*args, **kwargs)
+    except NotImplementedError as error:
+        if type(mode).__name__ not in str(error):
+            raise
+        raise TraceError(
+            "trace: the model uses a higher-order operator (torch.cond, flex_attention, ...) whose body cannot be "
+            f"counted: {str(error).splitlines()[0]} Use plain Python control flow or scaled_dot_product_attention"
+        ) from error
 
 
 def uncounted_message(result: Trace) -> str:
@@ -126,7 +142,7 @@ def _samples_of(tensor: Tensor, batch_axis: int) -> int:
 
 
 def _eval_mode(model: nn.Module, restore: ExitStack) -> None:
-    training = [module for module in model.modules() if module.training]
+    training = [module for module in model.modules() if getattr(module, "training", False)]  # frozen scripts have none
 
     def back() -> None:
         for module in training:
@@ -155,6 +171,7 @@ def _exact_arithmetic() -> Iterator[None]:
 def _watch_modules(recorder: Recorder, mode: CountingMode, restore: ExitStack) -> None:
     """Register global hooks: nothing is written on the modules themselves."""
     flags: list[tuple[bool, bool]] = []
+    products: list[int] = []
     silenced: list[nn.Module] = []
 
     def enter(module: nn.Module, args: Any) -> None:
@@ -163,7 +180,9 @@ def _watch_modules(recorder: Recorder, mode: CountingMode, restore: ExitStack) -
         if id(module) in recorder.neuron_rows and not silenced:
             silenced.append(module)
             mode.__exit__(None, None, None)
-        elif isinstance(module, RECURRENT):
+        elif isinstance(module, WEIGHTED):
+            products.append(recorder.products)
+        if isinstance(module, RECURRENT):
             # Fused recurrent kernels hide their products; plain ones do not.
             flags.append((torch._C._get_mkldnn_enabled(), torch.backends.cudnn.enabled))
             torch._C._set_mkldnn_enabled(False)
@@ -178,10 +197,16 @@ def _watch_modules(recorder: Recorder, mode: CountingMode, restore: ExitStack) -
             torch.backends.cudnn.enabled = cudnn
         if silenced and silenced[-1] is module:
             silenced.pop()
-            spikes = output if isinstance(output, Tensor) else _first_tensor(output)
+            spikes = _first_tensor(output)
             if spikes is not None:
                 recorder.neuron(module, spikes)
+                for state in tensors_in(output):
+                    recorder.is_data(state)
             mode.__enter__()
+        elif isinstance(module, WEIGHTED) and products:
+            result = _first_tensor(output)
+            if products.pop() == recorder.products and result is not None and result.numel() and not silenced:
+                recorder.check_seen(module, result)
         recorder.stack.pop()
 
     restore.callback(recorder.stack.clear)
@@ -197,10 +222,20 @@ def _removed(handle: Any) -> Iterator[None]:
         handle.remove()
 
 
+def tensors_in(value: Any) -> Iterator[Tensor]:
+    """All tensors of a nested structure of tuples, lists, dicts and objects with fields."""
+    if isinstance(value, Tensor):
+        yield value
+    elif isinstance(value, dict):
+        for item in value.values():
+            yield from tensors_in(item)
+    elif isinstance(value, (tuple, list)):
+        for item in value:
+            yield from tensors_in(item)
+
+
 def _first_tensor(output: Any) -> Tensor | None:
-    if isinstance(output, (tuple, list)):
-        return next((item for item in output if isinstance(item, Tensor)), None)
-    return None
+    return next(tensors_in(output), None)
 
 
 def _collect(recorder: Recorder, model: nn.Module, samples: int, time_steps: int | None) -> Trace:

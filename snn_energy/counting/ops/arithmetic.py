@@ -6,11 +6,13 @@ function, division, root or random draw. Arithmetic on weights alone never gets 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from math import prod
 
 from torch import Tensor
 
+from snn_energy.counting.ops.products import einsum_product
 from snn_energy.counting.ops.registry import Call, counts
 from snn_energy.counting.recorder import Recorder
 from snn_energy.counting.tags import Origin
@@ -19,8 +21,8 @@ Rate = tuple[int, int, int, int]
 
 PER_OUTPUT: dict[str, Rate] = {
     # one operation for each output element
-    **dict.fromkeys("add sub rsub __add__ __sub__ bitwise_left_shift bitwise_right_shift cumsum".split(), (1, 0, 0, 0)),
-    **dict.fromkeys("mul square cumprod __mul__ deg2rad".split(), (0, 1, 0, 0)),
+    **dict.fromkeys("sub rsub __add__ __sub__ bitwise_left_shift bitwise_right_shift cumsum".split(), (1, 0, 0, 0)),
+    **dict.fromkeys("square cumprod __mul__ deg2rad".split(), (0, 1, 0, 0)),
     **dict.fromkeys(
         "eq ne lt le gt ge relu relu6 abs neg sign sgn threshold maximum minimum fmax fmin heaviside isnan isinf isfinite "
         "clamp_min clamp_max round floor ceil trunc frac isin signbit".split(),
@@ -111,6 +113,34 @@ for _name, _rate in PER_OUTPUT.items():
     counts(_name)(_per_output(_rate))
 for _name, _rate in PER_INPUT.items():
     counts(_name)(_per_input(_rate))
+
+
+@counts("add")
+def addition(recorder: Recorder, call: Call) -> None:
+    """One addition for each output; a bias added right behind a projection is that projection's own."""
+    elements = call.result.numel()
+    for one, other in itertools.permutations(call.tensors[:2], 2):
+        tag = recorder.tag(one)
+        if tag is None or tag.projection is None or tag.biased or recorder.origin(other) is not Origin.WEIGHT:
+            continue
+        tag.projection.bias_adds += elements
+        recorder.note("counted", "add (bias)")
+        result = recorder.tag(call.result)
+        if result is not None:
+            result.biased, result.projection = True, tag.projection
+        return
+    if call.kwargs.get("alpha", 1) not in (1, -1):
+        recorder.arithmetic("scaling", muls=elements)
+    _charge(recorder, "add", (1, 0, 0, 0), elements)
+
+
+@counts("mul")
+def multiplication(recorder: Recorder, call: Call) -> None:
+    """One multiplication for each output, unless an einsum made a product of it."""
+    if len(call.tensors) == 2 and recorder.inside_einsum():
+        einsum_product(recorder, call)
+    else:
+        _charge(recorder, "mul", (0, 1, 0, 0), call.result.numel())
 
 
 @counts("max_pool2d_with_indices", "max_pool3d_with_indices", "max_pool1d", "max_pool2d", "max_pool3d")

@@ -21,6 +21,8 @@ from snn_energy.counting.recorder import ROOT, Recorder
 from snn_energy.counting.tags import Origin
 
 RECURRENT = (nn.RNNBase, nn.RNNCellBase)
+WEIGHTED = (nn.Linear, nn.modules.conv._ConvNd, nn.Bilinear, *RECURRENT)
+"""Modules that multiply by their weights whenever they run."""
 
 
 @counts("convolution", "convolution_overrideable", "mkldnn_convolution")
@@ -46,7 +48,7 @@ def convolution(recorder: Recorder, call: Call) -> None:
     mask, level = mapped(look)
     projection.feed(wiring, x.shape[0], mask, level, look.unit, bias=bias is not None)
     projection.operand_bits = max(projection.operand_bits, x.element_size() * 8)
-    _finish(recorder, call, biased=bias is not None)
+    _finish(recorder, call, projection, biased=bias is not None)
 
 
 _CONV_ARGS = ((3, "stride"), (4, "padding"), (5, "dilation"))
@@ -88,8 +90,6 @@ def _matrix_product(recorder: Recorder, call: Call, a: Tensor, b: Tensor, *, bia
     if left is right is Origin.DATA or (left is right and left is Origin.CONSTANT):
         _pair(recorder, call, a, b, biased=biased)
         return
-    if left is right is Origin.WEIGHT and not isinstance(recorder.module, RECURRENT):
-        raise AssertionError("products of weights alone are constants, and never get here")
     if left > right:  # W @ x: transpose both, so that the operand comes first
         a, b, weight, operand = _columns(b), _columns(a), a, b
     else:
@@ -117,7 +117,7 @@ def _matrix_product(recorder: Recorder, call: Call, a: Tensor, b: Tensor, *, bia
     level = mask if same else None if level is None else level.reshape(wiring.batch, wiring.n_in)
     projection.feed(wiring, rows, mask, level, look.unit, bias=biased)
     projection.operand_bits = max(projection.operand_bits, operand.element_size() * 8)
-    _finish(recorder, call, biased=biased)
+    _finish(recorder, call, projection, biased=biased)
 
 
 def _columns(x: Tensor) -> Tensor:
@@ -149,6 +149,27 @@ def _pair(recorder: Recorder, call: Call, a: Tensor, b: Tensor, *, biased: bool)
     recorder.note("counted", call.name)
 
 
+def einsum_product(recorder: Recorder, call: Call) -> None:
+    """An einsum whose contracted axes have size one reaches us as a broadcast multiplication: k = 1, no sum."""
+    a, b = (tensor.expand_as(call.out).reshape(-1) for tensor in call.tensors[:2])
+    operands = sorted(call.tensors[:2], key=recorder.origin)
+    if recorder.origin(operands[1]) is Origin.DATA:
+        _pair(recorder, call, a.view(-1, 1, 1), b.view(-1, 1, 1), biased=False)
+        return
+    if recorder.origin(call.tensors[0]) > recorder.origin(call.tensors[1]):
+        a, b = b, a
+    operand, weight = operands
+    projection = _weight_projection(recorder, "linear", weight, b.view(-1, 1, 1))
+    look = projection.operand.look(a.view(1, -1), recorder.spike_scale(operand))
+    mask, level = mapped(look)
+    wiring = LinearWiring(a.numel(), 1, 1)
+    same = level is mask
+    mask = mask.view(-1, 1)
+    level = mask if same else None if level is None else level.view(-1, 1)
+    projection.feed(wiring, 1, mask, level, look.unit, bias=False)
+    recorder.note("counted", call.name)
+
+
 @counts("_trilinear")
 def bilinear(recorder: Recorder, call: Call) -> None:
     """nn.Bilinear: x1 [n, i], weight [o, i, j], x2 [n, j], summed over i and j."""
@@ -174,24 +195,33 @@ def bilinear(recorder: Recorder, call: Call) -> None:
     wiring = BilinearWiring(first.shape[1], second.shape[1], weight.shape[0])
     projection.feed(wiring, first.shape[0], mask, level, unit, bias=False)
     projection.operand_bits = max(projection.operand_bits, first.element_size() * 8)
-    _finish(recorder, call, biased=False)
+    _finish(recorder, call, projection, biased=False)
 
 
 def _weight_projection(recorder: Recorder, kind: str, weight: Tensor, as_wired: Tensor) -> WeightProjection:
     """The accumulator of this weight in this module; weights without a name are told apart by the caller's line."""
+    recorder.products += 1
     tag = recorder.tag(weight)
-    name = recorder.weight_name(tag.names if tag is not None else ())
-    part = () if tag is None or tag.origin is Origin.WEIGHT and len(tag.names) == 1 else tuple(weight.shape)
-    key = (kind, recorder.path, name, recorder.call_site() if name is None else part, tuple(as_wired.shape))
+    names = () if tag is None else tag.names
+    name = recorder.weight_name(names, weight)
+    site = recorder.call_site() if name is None else None
+    key = (kind, recorder.path, name, site, tuple(as_wired.shape))
     projection = recorder.projections.get(key)
     if projection is None:
-        path = recorder.path or ROOT
-        fresh = recorder.numbered(name or f"{path}.{kind}")
+        path = recorder.path
+        fresh = recorder.numbered(name or (f"{path}.{kind}" if path else kind))
         projection = WeightProjection(
-            fresh, kind, recorder.operand(fresh), as_wired, _unique_elements(weight)
+            fresh, kind, recorder.operand(fresh), as_wired, weight, _unique_elements(weight)
         )
         recorder.projections[key] = projection
+        recorder.watch_weight(projection, names)
+        return projection
     assert isinstance(projection, WeightProjection)
+    if projection.stale:
+        projection.renew(as_wired, weight)
+    elif name is None and projection.source is not weight and not torch.equal(projection.source, weight):
+        projection.settle()
+        projection.renew(as_wired, weight)
     return projection
 
 
@@ -200,8 +230,8 @@ def _unique_elements(weight: Tensor) -> int:
     return prod(size for size, stride in zip(weight.shape, weight.stride(), strict=True) if stride or size == 0)
 
 
-def _finish(recorder: Recorder, call: Call, *, biased: bool) -> None:
+def _finish(recorder: Recorder, call: Call, projection: WeightProjection, *, biased: bool) -> None:
     recorder.note("counted", call.name)
     tag = recorder.tag(call.out)
     if tag is not None:
-        tag.biased = biased
+        tag.biased, tag.projection = biased, projection
