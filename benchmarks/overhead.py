@@ -2,9 +2,9 @@
 
     python benchmarks/overhead.py [--rounds 15] [--threads 2]
 
-A spiking VGG-11 (3x32x32, T = 4, batch 16, conv-BN-LIF) runs bare under `no_grad` and traced, interleaved in one process; the
-median of the paired ratios is printed. The trace includes everything it does for one batch: hooks, counting, fan-out
-maps. Peak memory is the highest resident size of a child process that only runs bare, or only traces.
+A spiking VGG-11 (3x32x32, T = 4, batch 16, conv-BN-LIF) runs bare under `no_grad` and traced, interleaved in one
+process; the median of the paired ratios is printed. The trace includes everything it does for one batch: hooks,
+counting, fan-out maps. Peak memory is the highest resident size of a child process that only runs bare, or only traces.
 """
 
 from __future__ import annotations
@@ -38,13 +38,15 @@ class SpikingVGG11(nn.Module):
             if width == "pool":
                 layers.append(nn.MaxPool2d(2))
                 continue
-            layers += [nn.Conv2d(channels, int(width), 3, padding=1, bias=False), nn.BatchNorm2d(int(width)), LIF(decay=0.5)]
+            conv = nn.Conv2d(channels, int(width), 3, padding=1, bias=False)
+            layers += [conv, nn.BatchNorm2d(int(width)), LIF(decay=0.5)]
             channels = int(width)
         self.layers = nn.ModuleList(layers)
         self.head = nn.Linear(512, 10)
         self.stepped = stepped
 
     def forward(self, x: Tensor) -> Tensor:
+        """Images `n c h w` to logits `n classes`."""
         if self.stepped:  # the whole network once for each time step: many small calls
             return torch.stack([self._run(x[None]) for _ in range(TIME_STEPS)]).mean(0)
         return self._run(x.expand(TIME_STEPS, *x.shape))

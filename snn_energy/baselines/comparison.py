@@ -18,7 +18,7 @@ class Comparison:
 
     @property
     def ratio(self) -> float | None:
-        """Baseline energy over the report's energy per inference: above 1, the SNN needs less. None if the SNN needs none."""
+        """Baseline energy over the report's, per inference: above 1 the SNN needs less; None if it needs none."""
         own = self.report.energy_per_inference_pj
         return self.baseline.energy_per_inference_pj / own if own else None
 

@@ -21,7 +21,7 @@ FAMILIES = {
     "bmm": "matmul",
     "einsum": "matmul",
 }
-"""fvcore's operators that multiply and accumulate, by family; its other operators count element-wise work, which we list apart."""
+"""fvcore's operators that multiply and accumulate, by family; its others count element-wise work, listed apart."""
 
 _NOT_SEEN = {
     "lstm": "fvcore has no row for recurrent layers",

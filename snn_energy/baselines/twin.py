@@ -37,7 +37,7 @@ def ann_twin(model: nn.Module) -> nn.Module:
         )
     for module in twin.modules():
         if isinstance(getattr(module, "time_steps", None), int):
-            module.time_steps = 1
+            module.time_steps = 1  # type: ignore[assignment]
     return twin.eval()
 
 

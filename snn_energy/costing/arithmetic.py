@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
-from snn_energy.counting.counts import ElementwiseCounts, LayerCounts, NeuronCounts, Trace
 from snn_energy.costing.methods import method
 from snn_energy.costing.report import Report, ReportRow, Unpriced
+from snn_energy.counting.counts import ElementwiseCounts, LayerCounts, NeuronCounts, Trace
 from snn_energy.hardware import Hardware
 
 

@@ -16,9 +16,7 @@ DEFAULT_HARDWARE = "horowitz-45nm-fp32"
 DEFAULT_METHOD = "arithmetic"
 
 
-def price(
-    trace: Trace, hardware: str | Path | Hardware = DEFAULT_HARDWARE, method: str = DEFAULT_METHOD
-) -> Report:
+def price(trace: Trace, hardware: str | Path | Hardware = DEFAULT_HARDWARE, method: str = DEFAULT_METHOD) -> Report:
     """Turn counts into energies (pJ, totals over all samples).
 
     Args:

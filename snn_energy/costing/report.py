@@ -22,9 +22,9 @@ COMPONENTS = ("mac", "ac", "neuron", "other")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportRow:
-    """One line of a report, over all samples: a projection ("synapses"), a neuron layer ("neurons") or other arithmetic ("other").
+    """One line of a report: a projection ("synapses"), a neuron layer ("neurons") or other arithmetic ("other").
 
-    Counts that a part does not have are 0, and its operand and spike rate are None.
+    Counts are totals over all samples; those that a part does not have are 0, and its operand and spike rate are None.
     """
 
     name: str

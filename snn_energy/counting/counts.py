@@ -19,7 +19,7 @@ def _same(what: str, name: str, a: object, b: object) -> None:
         )
 
 
-def _summed(a: Any, b: Any, names: Iterable[str]) -> dict[str, int]:
+def _summed(a: Any, b: Any, names: Iterable[str]) -> dict[str, Any]:
     return {name: getattr(a, name) + getattr(b, name) for name in names}
 
 
@@ -131,7 +131,9 @@ class LayerCounts:
                 (self.partner_units, _unit(self.partner_values)),
                 (other.partner_units, _unit(other.partner_values)),
             )
-        bits = {name: max(getattr(self, name), getattr(other, name)) for name in ("operand_bits", "weight_bits")}
+        bits: dict[str, Any] = {
+            name: max(getattr(self, name), getattr(other, name)) for name in ("operand_bits", "weight_bits")
+        }
         geometry = self.geometry if self.geometry == other.geometry else None
         return replace(self, values=values, partner_values=partner, geometry=geometry, **summed, **bits)
 
@@ -158,7 +160,7 @@ def _rescaled(unit: float, *parts: tuple[int, float]) -> int:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NeuronCounts:
-    """One spiking neuron layer, charged by what the neuron means, not by the element-wise operators that one backend runs."""
+    """One spiking neuron layer, charged by what the neuron means, not by the operators that one backend runs."""
 
     name: str
     kind: str
@@ -225,7 +227,7 @@ class NeuronCounts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ElementwiseCounts:
-    """Arithmetic outside the projections (residual adds, pooling, activations, unfolded normalisation), by module and operator."""
+    """Arithmetic outside the projections (residual adds, pooling, activations), by module and operator."""
 
     name: str
     kind: str

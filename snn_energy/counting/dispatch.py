@@ -11,7 +11,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from snn_energy.counting.ops import COUNTED, FREE, VIEWS, Call, table_name
 from snn_energy.counting.ops.products import RECURRENT
-from snn_energy.counting.recorder import Recorder
+from snn_energy.counting.recorder import ROOT, Recorder
 from snn_energy.counting.tags import Origin, Tag, version_of
 from snn_energy.errors import TraceError
 
@@ -28,16 +28,16 @@ _MOVES = VIEWS | {"cat", "stack"}
 _KEEPS_BIAS = {"view", "_unsafe_view", "reshape", "unflatten", "unsqueeze", "squeeze", "clone"}
 
 
-class CountingMode(TorchDispatchMode):
+class CountingMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Counts what runs below the recorder's current module path."""
 
     def __init__(self, recorder: Recorder) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.recorder = recorder
         self._names: dict[object, str] = {}
         self._composites: set[object] = set()
 
-    def __torch_dispatch__(  # noqa: D105
+    def __torch_dispatch__(
         self,
         func: torch._ops.OpOverload,
         types: Sequence[type],
@@ -54,7 +54,7 @@ class CountingMode(TorchDispatchMode):
             if tensor.is_nested or tensor.is_meta:
                 what = "nested" if tensor.is_nested else "meta"
                 raise TraceError(
-                    f"{recorder.path or '(model)'}: {name} got a {what} tensor; expected dense tensors that hold values; "
+                    f"{recorder.path or ROOT}: {name} got a {what} tensor; expected dense tensors that hold values; "
                     "pad the sequences, or move model and data to a real device"
                 )
         row, reason = COUNTED.get(name), FREE.get(name)
@@ -67,6 +67,7 @@ class CountingMode(TorchDispatchMode):
         out = func(*args, **kwargs)
         origin, names = recorder.joint_origin(tensors)
         if origin is Origin.WEIGHT and (name not in _FACTORS or self._is_constant_product(name, args)):
+            recorder.products += name in _FACTORS
             recorder.note("free", name, reason=FREE.get(name, "weights only: computed once, at load time"))
             self._mark(out, Origin.WEIGHT, names)
             return out
@@ -100,7 +101,8 @@ class CountingMode(TorchDispatchMode):
     def _is_composite(self, func: torch._ops.OpOverload) -> bool:
         if func in self._composites:
             return True
-        if torch._C._dispatch_has_kernel_for_dispatch_key(func.name(), "CompositeImplicitAutograd"):
+        name = func._schema.name + (f".{func._overloadname}" if func._overloadname != "default" else "")
+        if torch._C._dispatch_has_kernel_for_dispatch_key(name, "CompositeImplicitAutograd"):
             self._composites.add(func)
             return True
         return False
@@ -168,7 +170,7 @@ def _common_scale(recorder: Recorder, tensors: tuple[Tensor, ...]) -> float | No
 
 
 def _padding(pads: Sequence[int], before: Padding | None) -> Padding:
-    """Pads of torch (last axis first) as zeros before and after, outermost axis first, on top of earlier ones; a crop takes away."""
+    """Pads of torch (last axis first) as zeros before and after, outermost axis first, on top of earlier ones."""
     now = [(int(first), int(last)) for first, last in zip(pads[::2], pads[1::2], strict=True)]
     earlier = list(before or ())[::-1]
     axes = max(len(now), len(earlier))
@@ -194,4 +196,3 @@ def _bound(tensors: tuple[Tensor, ...], out: Any) -> int:
     outputs = sum(one.numel() for one in results if isinstance(one, Tensor))
     inputs = sum(tensor.numel() for tensor in tensors)
     return max(1, outputs) * max(1, inputs)
-

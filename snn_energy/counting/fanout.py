@@ -49,7 +49,7 @@ class Axis:
 
 
 def spatial_fan_out(axes: tuple[Axis, ...]) -> Tensor:
-    """Connections that leave each input position for one pair of channels: int64 [*spatial], the outer product of the axes."""
+    """Connections that leave each input position for one pair of channels: int64 [*spatial], an outer product."""
     fan = torch.ones((), dtype=torch.int64)
     for axis in axes:
         fan = fan.unsqueeze(-1) * axis.fan_out()
@@ -67,8 +67,8 @@ def masked_fan_out(axes: tuple[Axis, ...], taps: Tensor) -> Tensor:
         int64 [c_in, *spatial].
     """
     fan = torch.zeros((taps.shape[0], *(axis.size_in for axis in axes)), dtype=torch.int64)
-    for offset in product(*(range(axis.kernel) for axis in axes)):
-        where = (slice(None), *(axis.inputs(tap) for axis, tap in zip(axes, offset, strict=True)))
-        count = taps[(slice(None), *offset)]
-        fan[where] += count.view(-1, *(1 for _ in axes))
+    per_tap = taps.flatten(1).T  # one row for each kernel offset, in the order of `product`
+    for count, offset in zip(per_tap, product(*(range(axis.kernel) for axis in axes)), strict=True):
+        where = [slice(None), *(axis.inputs(tap) for axis, tap in zip(axes, offset, strict=True))]
+        fan[tuple(where)] += count.view(-1, *(1 for _ in axes))
     return fan

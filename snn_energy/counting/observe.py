@@ -22,7 +22,7 @@ _SAMPLE = 4096
 
 @dataclass(slots=True)
 class Look:
-    """What one look found: `mask` is 1 where the operand is non-zero; `level` is |n| where it is `unit * n`, else None."""
+    """What one look found: `mask` is 1 where the operand is non-zero; `level` is |n| if it is `unit * n`, else None."""
 
     mask: Tensor
     level: Tensor | None
@@ -33,7 +33,7 @@ class Look:
 class Operand:
     """Running class of one operand over all calls.
 
-    `values` may claim a spike that never came (a tensor binary by type): `seen` clears that once the spikes are counted.
+    `values` may claim a spike that never came (a tensor binary by type): `seen` clears that once spikes are counted.
     """
 
     where: str
@@ -163,7 +163,7 @@ _CHUNK = 1 << 16
 
 
 def has_zeros(weight: Tensor) -> bool:
-    """True if any element is zero: the smallest magnitude, cache-sized piece by piece (an eighth of the cost of `== 0`)."""
+    """True if any element is zero: the smallest magnitude, by cache-sized pieces (a third of the cost of `== 0`)."""
     if not weight.numel():
         return False
     if not weight.is_floating_point():

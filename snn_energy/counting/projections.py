@@ -23,20 +23,26 @@ class Wiring(Protocol):
     @property
     def dense_per_row(self) -> int:
         """MACs of a dense machine for one input row (sample), padding taps counted."""
+
     @property
     def connections_per_row(self) -> int:
         """Connections of one row that lie inside the image."""
+
     @property
     def outputs_per_row(self) -> int:
         """Output elements of one row."""
+
     @property
     def elements_per_row(self) -> int:
         """Operand elements of one row."""
+
     @property
     def geometry(self) -> Geometry:
         """Shape facts for exports and latency models."""
+
     def fan_out(self) -> Tensor:
         """Connections leaving each element of the map: int64, broadcastable to it."""
+
     def effective_fan_out(self, weight: Tensor) -> Tensor:
         """The same, counting only connections whose weight is not zero: int64 of the map's shape."""
 
@@ -220,6 +226,8 @@ class Maps:
         if len(self.spikes_by_unit) == 1 and self.others is None:  # one height of spike: every level is the same
             return int((nonzero * fan).sum()) * round(next(iter(self.spikes_by_unit)) / unit)
         parts = [*self.spikes_by_unit.items(), *self.levels_by_unit.items()]
+        if not parts:  # nothing but empty operands
+            return 0
         return int((_total(part.to("cpu", torch.int64) * round(own / unit) for own, part in parts) * fan).sum())
 
 
@@ -363,9 +371,7 @@ class PairProjection:
         self.totals[what, unit] = value if known is None else known + value
 
     def _total(self, what: str, unit: float = 1.0) -> int:
-        return sum(
-            int(value.item()) * round(own / unit) for (name, own), value in self.totals.items() if name == what
-        )
+        return sum(int(value.item()) * round(own / unit) for (name, own), value in self.totals.items() if name == what)
 
     def finish(self) -> LayerCounts:
         """Read the sums off the device."""

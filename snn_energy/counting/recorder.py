@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from os.path import commonprefix
 from pathlib import Path
 from types import FrameType
 
@@ -40,7 +39,7 @@ class Recorder:
     """Collects the facts of one trace, over all its batches."""
 
     def __init__(self, model: nn.Module) -> None:
-        self.paths: dict[int, str] = {id(m): name for name, m in model.named_modules()}
+        self.paths: dict[int, str] = {id(m): _plain(name) for name, m in model.named_modules()}
         self.modules = list(model.modules())  # keeps the identities of `paths` alive
         self.stack: list[nn.Module] = []
         self.called: set[int] = set()
@@ -61,7 +60,7 @@ class Recorder:
             row = neuron_row(module)
             if row is not None:
                 self.neuron_rows[id(module)] = row
-        self._parameters: dict[str, Tensor] = dict(model.named_parameters())
+        self._parameters: dict[str, Tensor] = {_plain(name): parameter for name, parameter in model.named_parameters()}
         self._weight_users: dict[int, list[WeightProjection]] = {}
         for name, parameter in self._parameters.items():
             self._known[id(parameter)] = (parameter, Tag(self, Origin.WEIGHT, names=(name,)))
@@ -112,7 +111,8 @@ class Recorder:
 
     def joint_origin(self, tensors: Iterable[Tensor]) -> tuple[Origin, tuple[str, ...]]:
         """Origin of what is computed from `tensors`, and the parameters among their ancestors."""
-        origin, names = Origin.CONSTANT, []
+        origin = Origin.CONSTANT
+        names: list[str] = []
         for tensor in tensors:
             own = self.origin(tensor)
             if own is Origin.DATA:
@@ -240,9 +240,7 @@ class Recorder:
             bound=bound + (known.bound if known else 0),
         )
 
-    def arithmetic(
-        self, kind: str, *, adds: int = 0, muls: int = 0, compares: int = 0, specials: int = 0
-    ) -> None:
+    def arithmetic(self, kind: str, *, adds: int = 0, muls: int = 0, compares: int = 0, specials: int = 0) -> None:
         """Charge element-wise arithmetic to the module that runs."""
         name = self.path or ROOT
         more = ElementwiseCounts(
@@ -355,6 +353,11 @@ def _spikes_per_step(by_step: Tensor, scale: float | None) -> list[Tensor]:
     return list(counts.double())
 
 
+def _plain(name: str) -> str:
+    """A name as the eager model has it: torch.compile wraps modules under `_orig_mod`."""
+    return ".".join(part for part in name.split(".") if part != "_orig_mod")
+
+
 def _frames() -> Iterable[FrameType]:
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
@@ -368,11 +371,20 @@ _SUFFIXES = ("_orig", "_g", "_v", "_u")
 def _stem(names: tuple[str, ...]) -> str:
     """The parameter that a computed weight stands for: `0.weight_g` and `0.weight_v` make `0.weight`."""
     plain = [_without_parametrisation(name) for name in names]
-    stem = commonprefix(plain) if len(plain) > 1 else plain[0]
+    stem = _common_start(plain)
     stem = stem.rstrip("._0123456789") if len(set(plain)) > 1 else stem
     for suffix in _SUFFIXES:
         stem = stem.removesuffix(suffix)
     return stem or plain[0]
+
+
+def _common_start(names: list[str]) -> str:
+    same = 0
+    for letters in zip(*names, strict=False):
+        if len(set(letters)) > 1:
+            break
+        same += 1
+    return names[0][:same]
 
 
 def _without_parametrisation(name: str) -> str:

@@ -119,7 +119,8 @@ def batches(data: Any) -> Iterator[tuple[tuple[Any, ...], dict[str, Any]]]:
         return
     if not isinstance(data, Iterable):
         raise DataError(
-            f"trace: data must be a tensor, a tuple or dict of arguments, or an iterable of these (got {type(data).__name__})"
+            "trace: data must be a tensor, a tuple or dict of arguments, or an iterable of these "
+            f"(got {type(data).__name__})"
         )
     for batch in data:
         yield _call(batch[0] if isinstance(batch, list) and batch else batch)
@@ -164,7 +165,7 @@ def _exact_arithmetic() -> Iterator[None]:
         restore.callback(torch.backends.mha.set_fastpath_enabled, fast_path)
         torch.backends.mha.set_fastpath_enabled(False)
         if "torch._dynamo" in sys.modules:
-            restore.enter_context(torch.compiler.set_stance("force_eager"))  # type: ignore[no-untyped-call]
+            restore.enter_context(torch.compiler.set_stance("force_eager"))
         yield
 
 
@@ -174,12 +175,12 @@ def _watch_modules(recorder: Recorder, mode: CountingMode, restore: ExitStack) -
     products: list[int] = []
     silenced: list[nn.Module] = []
 
-    def enter(module: nn.Module, args: Any) -> None:
+    def enter(module: nn.Module, _args: Any) -> None:
         recorder.stack.append(module)
         recorder.called.add(id(module))
         if id(module) in recorder.neuron_rows and not silenced:
             silenced.append(module)
-            mode.__exit__(None, None, None)
+            mode.__exit__(None, None, None)  # type: ignore[no-untyped-call]
         elif isinstance(module, WEIGHTED):
             products.append(recorder.products)
         if isinstance(module, RECURRENT):
@@ -188,7 +189,7 @@ def _watch_modules(recorder: Recorder, mode: CountingMode, restore: ExitStack) -
             torch._C._set_mkldnn_enabled(False)
             torch.backends.cudnn.enabled = False
 
-    def leave(module: nn.Module, args: Any, output: Any) -> None:
+    def leave(module: nn.Module, _args: Any, output: Any) -> None:
         if not recorder.stack or recorder.stack[-1] is not module:
             return
         if isinstance(module, RECURRENT) and flags:
@@ -202,7 +203,7 @@ def _watch_modules(recorder: Recorder, mode: CountingMode, restore: ExitStack) -
                 recorder.neuron(module, spikes)
                 for state in tensors_in(output):
                     recorder.is_data(state)
-            mode.__enter__()
+            mode.__enter__()  # type: ignore[no-untyped-call]
         elif isinstance(module, WEIGHTED) and products:
             result = _first_tensor(output)
             if products.pop() == recorder.products and result is not None and result.numel() and not silenced:

@@ -47,7 +47,7 @@ class OperandClass:
 
 @dataclass(frozen=True, slots=True)
 class ValueSet:
-    """The distinct non-zero values an operand has taken, as magnitudes and signs; `many` once they are not a scale times small integers."""
+    """The distinct non-zero values an operand has taken; `many` once they are no scale times small integers."""
 
     magnitudes: tuple[float, ...] = ()
     positive: bool = False

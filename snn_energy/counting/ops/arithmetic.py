@@ -24,8 +24,8 @@ PER_OUTPUT: dict[str, Rate] = {
     **dict.fromkeys("sub rsub __add__ __sub__ bitwise_left_shift bitwise_right_shift cumsum".split(), (1, 0, 0, 0)),
     **dict.fromkeys("square cumprod __mul__ deg2rad".split(), (0, 1, 0, 0)),
     **dict.fromkeys(
-        "eq ne lt le gt ge relu relu6 abs neg sign sgn threshold maximum minimum fmax fmin heaviside isnan isinf isfinite "
-        "clamp_min clamp_max round floor ceil trunc frac isin signbit".split(),
+        "eq ne lt le gt ge relu relu6 abs neg sign sgn threshold maximum minimum fmax fmin heaviside isnan isinf "
+        "isfinite clamp_min clamp_max round floor ceil trunc frac isin signbit".split(),
         (0, 0, 1, 0),
     ),
     **dict.fromkeys("clamp clip hardtanh".split(), (0, 0, 2, 0)),
@@ -81,7 +81,10 @@ PER_INPUT: dict[str, Rate] = {
     "index_add": (1, 0, 0, 0),
 }
 
-MEANS = {"mean": 1, "var": 1, "var_mean": 1, "std": 2, "std_mean": 2, "norm": 1, "linalg_vector_norm": 1, "logsumexp": 1}
+MEANS = {
+    **dict.fromkeys(("mean", "var", "var_mean", "norm", "linalg_vector_norm", "logsumexp"), 1),
+    **dict.fromkeys(("std", "std_mean"), 2),
+}
 """Specials for each OUTPUT of a reduction: the division of a mean, the root of a deviation."""
 
 
@@ -103,7 +106,8 @@ def _per_input(rate: Rate) -> Callable[[Recorder, Call], None]:
     def row(recorder: Recorder, call: Call) -> None:
         outputs = call.result.numel()
         elements = call.tensors[0].numel()
-        saved = elements if call.name.startswith("_") or call.name in ("scatter_add", "index_add") else elements - outputs
+        whole = call.name.startswith("_") or call.name in ("scatter_add", "index_add")
+        saved = elements if whole else elements - outputs
         _charge(recorder, call.name, rate, max(0, saved), specials=MEANS.get(call.name, 0) * outputs)
 
     return row
@@ -193,9 +197,9 @@ def batch_norm(recorder: Recorder, call: Call) -> None:
         recorder.arithmetic("batch_norm", adds=elements, muls=elements)
 
 
-@counts("native_layer_norm", "native_group_norm", "_fused_rms_norm", "rms_norm", "layer_norm", "group_norm", "instance_norm")
+@counts("native_layer_norm", "native_group_norm", "_fused_rms_norm", "rms_norm")
 def data_norm(recorder: Recorder, call: Call) -> None:
-    """Mean, variance, scale and shift: 4 additions and 3 multiplications for each element (not foldable: data decide)."""
+    """Mean, variance, scale, shift: 4 additions and 3 multiplications for each element (not foldable: data decide)."""
     _charge(recorder, call.name, (4, 3, 0, 0), call.tensors[0].numel())
 
 

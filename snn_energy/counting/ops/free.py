@@ -14,9 +14,9 @@ free(
 )
 free(
     "copy: values are moved, not changed",
-    "clone contiguous repeat repeat_interleave flip roll rot90 index_select gather take take_along_dim channel_shuffle "
-    "pixel_shuffle pixel_unshuffle upsample_nearest1d upsample_nearest2d upsample_nearest3d _upsample_nearest_exact1d "
-    "_upsample_nearest_exact2d _upsample_nearest_exact3d native_channel_shuffle",
+    "clone contiguous repeat repeat_interleave flip roll rot90 index_select gather take take_along_dim "
+    "channel_shuffle pixel_shuffle pixel_unshuffle upsample_nearest1d upsample_nearest2d upsample_nearest3d "
+    "_upsample_nearest_exact1d _upsample_nearest_exact2d _upsample_nearest_exact3d native_channel_shuffle",
     keeps_values=True,
 )
 free(
@@ -29,8 +29,8 @@ free(
 )
 free(
     "constant: made without data",
-    "empty empty_like empty_strided new_empty new_empty_strided zeros zeros_like new_zeros ones ones_like new_ones full "
-    "full_like new_full arange linspace eye scalar_tensor",
+    "empty empty_like empty_strided new_empty new_empty_strided zeros zeros_like new_zeros ones ones_like new_ones "
+    "full full_like new_full arange linspace eye scalar_tensor",
 )
 free(
     "table lookup: memory traffic, no arithmetic",

@@ -17,7 +17,7 @@ from snn_energy.counting.projections import (
     WeightProjection,
     mapped,
 )
-from snn_energy.counting.recorder import ROOT, Recorder
+from snn_energy.counting.recorder import Recorder
 from snn_energy.counting.tags import Origin
 
 RECURRENT = (nn.RNNBase, nn.RNNCellBase)
@@ -34,7 +34,15 @@ def convolution(recorder: Recorder, call: Call) -> None:
     transposed, groups = bool(call.get(6, "transposed", False)), int(call.get(8, "groups", 1))
     wiring = ConvWiring(
         axes=tuple(
-            Axis(x.shape[2 + i], call.out.shape[2 + i], weight.shape[2 + i], stride[i], padding[i], dilation[i], transposed)
+            Axis(
+                size_in=x.shape[2 + i],
+                size_out=call.out.shape[2 + i],
+                kernel=weight.shape[2 + i],
+                stride=stride[i],
+                padding=padding[i],
+                dilation=dilation[i],
+                transposed=transposed,
+            )
             for i in range(axes)
         ),
         c_in=x.shape[1],
@@ -210,9 +218,7 @@ def _weight_projection(recorder: Recorder, kind: str, weight: Tensor, as_wired: 
     if projection is None:
         path = recorder.path
         fresh = recorder.numbered(name or (f"{path}.{kind}" if path else kind))
-        projection = WeightProjection(
-            fresh, kind, recorder.operand(fresh), as_wired, weight, _unique_elements(weight)
-        )
+        projection = WeightProjection(fresh, kind, recorder.operand(fresh), as_wired, weight, _unique_elements(weight))
         recorder.projections[key] = projection
         recorder.watch_weight(projection, names)
         return projection
