@@ -1,0 +1,193 @@
+"""`snn-energy export`: write a network in a format that other tools read."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from snn_energy.cli.console import emit_json, print_block, print_line
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from snn_energy.exporting import ExportedModel
+    from snn_energy.models import Checkpoint
+
+app = typer.Typer(rich_markup_mode=None)
+"""The subcommands of `export`."""
+
+DEFAULT_SAMPLES = 64
+
+
+@app.callback()
+def _export() -> None:
+    """Write a network in a format that other tools read.
+
+    \b
+    Examples:
+      snn-energy export list
+      snn-energy export onnx fashion-cnn --output fashion-cnn.onnx
+    """
+
+
+_Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+
+
+@app.command("list")
+def list_command(json: _Json = False) -> None:
+    """List the formats: what each holds, needs and leaves out.
+
+    \b
+    Examples:
+      snn-energy export list
+      snn-energy export list --json
+    """
+    from snn_energy.exporting import FORMATS
+
+    if json:
+        emit_json([asdict(row) for row in FORMATS])
+        return
+
+    from rich.padding import Padding
+
+    for row in FORMATS:
+        print_line(f"{row.command} ({row.form})", style="bold")
+        for what, text in (("holds", row.holds), ("needs", row.needs), ("leaves out", row.leaves_out)):
+            print_block(Padding(f"{what}: {text}", (0, 0, 0, 2)))
+
+
+@app.command("onnx")
+def onnx_command(
+    checkpoint: Annotated[
+        str,
+        typer.Argument(
+            metavar="CHECKPOINT",
+            help="A checkpoint file, or the name of a shipped one.",
+            show_default=False,
+        ),
+    ],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FILE", help="File to write.", show_default=False)
+    ],
+    opset: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="ONNX operator set; 18, read by most tools, if not given."),
+    ] = None,
+    verify: Annotated[
+        bool,
+        typer.Option("--verify/--no-verify", help="Compare with the network in onnxruntime before writing."),
+    ] = True,
+    data: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME|PATH",
+            help="Images to compare on; the test split of the checkpoint's data set if not given.",
+        ),
+    ] = None,
+    samples: Annotated[
+        int, typer.Option(metavar="N", min=1, help="Compare on the first N images at most.")
+    ] = DEFAULT_SAMPLES,
+    report: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="A JSON report; its spike rates and counts go into the file."),
+    ] = None,
+    json: _Json = False,
+) -> None:
+    """Write a checkpoint as ONNX, its time steps unrolled.
+
+    Input `images`, normalised as the checkpoint says, with a free batch size; output `logits`. Standard
+    operators only; a spike is a comparison and a cast. Nothing is written unless the file agrees with the
+    network on real images.
+
+    \b
+    Examples:
+      snn-energy export onnx fashion-cnn --output fashion-cnn.onnx
+      snn-energy export onnx trained.pt -o trained.onnx --samples 1000
+      snn-energy export onnx trained.pt -o trained.onnx --report report.json
+      snn-energy export onnx trained.pt -o trained.onnx --opset 20 --no-verify
+    """
+    import torch
+
+    from snn_energy.exporting import checkpoint_metadata, export_onnx, read_report, report_metadata
+
+    loaded = _load(checkpoint)
+    metadata = checkpoint_metadata(loaded)
+    node_metadata: dict[str, dict[str, str]] = {}
+    if report is not None:
+        measured, node_metadata = report_metadata(read_report(report))
+        metadata |= measured
+    images, source = _images(loaded, data, samples) if verify else (None, None)
+    exported = export_onnx(
+        loaded.model,
+        torch.zeros(2, *loaded.input.shape),
+        output,
+        metadata=metadata,
+        node_metadata=node_metadata,
+        verify=images,
+        **({} if opset is None else {"opset": opset}),
+    )
+    if json:
+        emit_json(_as_dict(exported, source))
+    else:
+        _print(exported, source)
+
+
+def _load(name: str) -> Checkpoint:
+    from snn_energy.errors import UsageError
+    from snn_energy.models import load_checkpoint, pretrained
+
+    path = Path(name)
+    # A bare word that is no file can only be meant as a name; anything else is a path, sound or not.
+    if path.exists() or path.suffix or path.name != name:
+        return load_checkpoint(path)
+    try:
+        path = pretrained(name)
+    except UsageError as problem:
+        raise UsageError(f"{name}: no such file, and {problem}") from None
+    return load_checkpoint(path)
+
+
+def _images(checkpoint: Checkpoint, data: str | None, samples: int) -> tuple[Tensor, str]:
+    """Return at most `samples` network inputs `n c h w` and where they came from."""
+    from snn_energy.errors import UsageError
+    from snn_energy.training import load_images
+
+    try:
+        images = load_images(data or checkpoint.dataset)
+    except UsageError as problem:
+        if data is not None:
+            raise
+        raise UsageError(f"{problem}; name images to compare on with --data, or use --no-verify") from None
+    images = images.head(min(samples, len(images)))
+    inputs, _ = next(images.batches(len(images), checkpoint.input))
+    return inputs, images.source
+
+
+def _as_dict(exported: ExportedModel, source: str | None) -> dict[str, Any]:
+    agreement = None if exported.agreement is None else {**asdict(exported.agreement), "data": source}
+    return {**asdict(exported), "path": str(exported.path), "nodes": exported.nodes, "agreement": agreement}
+
+
+def _print(exported: ExportedModel, source: str | None) -> None:
+    print_line(
+        f"wrote {exported.path}: {exported.size_bytes:,} bytes, {exported.nodes} nodes, opset"
+        f" {exported.opset}, SHA-256 {exported.sha256}"
+    )
+    print_line(f"images {_axes(exported.input_shape)} -> logits {_axes(exported.output_shape)}")
+    agreement = exported.agreement
+    if agreement is None:
+        print_line("not compared with the network (--no-verify)", style="yellow")
+        return
+    what = (
+        "bit-equal logits"
+        if agreement.bit_equal
+        else f"logits within {agreement.max_abs_diff:.3g}, same class on {agreement.same_class}"
+    )
+    print_line(f"onnxruntime agrees on {agreement.samples} images of {source}: {what}", style="green")
+
+
+def _axes(shape: tuple[str | int, ...]) -> str:
+    return f"[{', '.join(map(str, shape))}]"

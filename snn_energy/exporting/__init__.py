@@ -1,0 +1,22 @@
+"""Networks written in formats that other tools read."""
+
+from __future__ import annotations
+
+from snn_energy.exporting.agreement import Agreement, verify_onnx
+from snn_energy.exporting.failures import ExportError
+from snn_energy.exporting.formats import FORMATS, Format
+from snn_energy.exporting.metadata import checkpoint_metadata, read_report, report_metadata
+from snn_energy.exporting.onnx import ExportedModel, export_onnx
+
+__all__ = [
+    "FORMATS",
+    "Agreement",
+    "ExportError",
+    "ExportedModel",
+    "Format",
+    "checkpoint_metadata",
+    "export_onnx",
+    "read_report",
+    "report_metadata",
+    "verify_onnx",
+]

@@ -1,0 +1,27 @@
+"""The table of export formats: what each one holds, what it needs, and what it leaves out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Format:
+    """One row: `command` is the word after `snn-energy export`, `form` how time is laid out in the file."""
+
+    command: str
+    form: str
+    holds: str
+    needs: str
+    leaves_out: str
+
+
+FORMATS: tuple[Format, ...] = (
+    Format(
+        command="onnx",
+        form="unrolled",
+        holds="the network with its T time steps unrolled, standard operators only: images to logits",
+        needs="a network without control flow on data; onnxruntime for the check",
+        leaves_out="surrogate gradients, membrane state between calls",
+    ),
+)

@@ -1,0 +1,197 @@
+"""Tidying of an exported graph: names that say where a node comes from, nothing about the exporting machine.
+
+A node that holds a layer's weight is called as its module, "blocks.0.conv"; so is the only node of a module
+without children, like a pooling layer. Any other is module/operator, numbered where there are several: in a
+neuron "blocks.0.neuron/GreaterOrEqual_2" is the spike of the third time step. A value has its node's name.
+Weights keep their names in the state dict.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
+
+from torch import nn
+
+from snn_energy.exporting.failures import ExportError
+
+if TYPE_CHECKING:
+    from onnx import GraphProto, ModelProto, NodeProto
+
+INPUT, OUTPUT, BATCH = "images", "logits", "batch"
+MODULE_KEY = "snn_energy.module"
+PRODUCTS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
+SLOTS = {1: "weight", 2: "bias"}
+STANDARD_DOMAINS = ("", "ai.onnx")
+RANDOM = (
+    "Bernoulli",
+    "Multinomial",
+    "RandomNormal",
+    "RandomNormalLike",
+    "RandomUniform",
+    "RandomUniformLike",
+)
+SUBGRAPHS = ("If", "Loop", "Scan")
+# Written by torch: the paths of the modules around a node, outermost first, then the operator.
+_SCOPES_KEY = "pkg.torch.onnx.name_scopes"
+_UNKNOWN_SCOPE = "_empty_nn_module_stack_from_metadata_hook"
+
+
+def refuse_unfit(proto: ModelProto, network: nn.Module) -> None:
+    """Raise ExportError for a graph that holds more than standard, deterministic, straight-line operators."""
+    for node in proto.graph.node:
+        module = _scope(node)
+        at = f"{module} ({type(network.get_submodule(module)).__qualname__})" if module else _name(network)
+        if node.domain not in STANDARD_DOMAINS:
+            raise ExportError(
+                f"{at}: cannot be exported to ONNX: operator {node.domain}::{node.op_type} is outside the"
+                " standard; write it with standard operators"
+            )
+        if node.op_type in RANDOM:
+            raise ExportError(
+                f"{at}: cannot be exported to ONNX: it draws random numbers (operator {node.op_type});"
+                " use a deterministic encoder"
+            )
+        if node.op_type in SUBGRAPHS:
+            raise ExportError(
+                f"{at}: cannot be exported to ONNX: control flow stays in the graph (operator"
+                f" {node.op_type}), and the unrolled form has none; write the choice with torch.where, or the"
+                " loop with a fixed number of steps"
+            )
+    if proto.functions:
+        raise ExportError(
+            f"{_name(network)}: cannot be exported to ONNX: the graph calls function"
+            f" {proto.functions[0].name}; write it with standard operators"
+        )
+
+
+def tidy(proto: ModelProto, network: nn.Module, node_metadata: Mapping[str, Mapping[str, str]]) -> None:
+    """Rename the nodes and values of `proto` in place, and drop all that only tells how it was made."""
+    graph = proto.graph
+    modules = _owners(graph, network)
+    names = _node_names(graph, modules, network)
+    values = _value_names(graph, names, modules, network)
+    for node, module, name in zip(graph.node, modules, names, strict=True):
+        node.name = name
+        node.input[:] = [values[value] if value else "" for value in node.input]
+        node.output[:] = [values[value] if value else "" for value in node.output]
+        node.ClearField("doc_string")
+        properties = {MODULE_KEY: module} if module else {}
+        set_properties(node, {**properties, **node_metadata.get(name, {})})
+    for weight in graph.initializer:
+        weight.name = values[weight.name]
+        weight.ClearField("doc_string")
+        weight.ClearField("metadata_props")
+    symbol = graph.input[0].type.tensor_type.shape.dim[0].dim_param
+    for info in (*graph.input, *graph.output, *graph.value_info):
+        info.name = values[info.name]
+        info.ClearField("doc_string")
+        info.ClearField("metadata_props")
+        for axis in info.type.tensor_type.shape.dim:
+            if axis.HasField("dim_param"):
+                axis.dim_param = re.sub(rf"\b{re.escape(symbol)}\b", BATCH, axis.dim_param)
+    for field in ("doc_string", "metadata_props"):
+        graph.ClearField(field)
+        proto.ClearField(field)
+    graph.name = _name(network)
+    proto.producer_name, proto.producer_version = "snn-energy", ""
+    standard = [opset for opset in proto.opset_import if opset.domain in STANDARD_DOMAINS]
+    del proto.opset_import[:]
+    proto.opset_import.extend(standard)
+
+
+def set_properties(target: ModelProto | NodeProto, properties: Mapping[str, str]) -> None:
+    """Replace the `metadata_props` of a model or node, sorted by key."""
+    target.ClearField("metadata_props")
+    for key in sorted(properties):
+        entry = target.metadata_props.add()
+        entry.key, entry.value = key, properties[key]
+
+
+def _scope(node: NodeProto) -> str:
+    """Return the path of the module in whose forward the node was recorded, "" where that is not known."""
+    for entry in node.metadata_props:
+        if entry.key == _SCOPES_KEY:
+            paths = ast.literal_eval(entry.value)[:-1]
+            path = str(paths[-1]) if paths else ""
+            return "" if path == _UNKNOWN_SCOPE else path.partition("@")[0]  # "@1": a module's second call
+    return ""
+
+
+def _owners(graph: GraphProto, network: nn.Module) -> list[str]:
+    """Return each node's module: the one whose weights it holds, else the one that it was recorded in."""
+    known, modules = set(network.state_dict()), dict(network.named_modules())
+    owners = []
+    for node in graph.node:
+        # A batch norm fused into a convolution leaves the norm's scope on it: weights know better.
+        holders = {value.rpartition(".")[0] for value in node.input if value in known}
+        scope = _scope(node)
+        owner = holders.pop() if len(holders) == 1 and node.op_type in PRODUCTS else scope
+        owners.append(owner if owner in modules else "")
+    return owners
+
+
+def _node_names(graph: GraphProto, modules: list[str], network: nn.Module) -> list[str]:
+    matrices = {weight.name for weight in graph.initializer if len(weight.dims) > 1}
+    crowd = Counter(modules)
+    wanted = []
+    for node, module in zip(graph.node, modules, strict=True):
+        weighted = node.op_type in PRODUCTS and not matrices.isdisjoint(node.input)
+        alone = crowd[module] == 1 and next(network.get_submodule(module).children(), None) is None
+        if module and (weighted or alone):
+            wanted.append(module)
+        else:
+            wanted.append(f"{module}/{node.op_type}" if module else node.op_type)
+    return _numbered(wanted, set())
+
+
+def _value_names(
+    graph: GraphProto, names: list[str], modules: list[str], network: nn.Module
+) -> dict[str, str]:
+    """Return the new name of every value: the interface first, then weights, results and constants."""
+    known = set(network.state_dict())
+    new = {graph.input[0].name: INPUT, graph.output[0].name: OUTPUT}
+    new |= {weight.name: weight.name for weight in graph.initializer if weight.name in known}
+    taken = set(new.values())
+    for node, name in zip(graph.node, names, strict=True):
+        several = sum(map(bool, node.output)) > 1
+        for k, value in enumerate(node.output):
+            if value and value not in new:
+                new[value] = _unused(f"{name}:{k}" if several else name, taken)
+    rest = {weight.name for weight in graph.initializer} - set(new)
+    for node, module in zip(graph.node, modules, strict=True):
+        for slot, value in enumerate(node.input):
+            if value in rest:
+                rest.remove(value)
+                layer = f"{module}.{SLOTS[slot]}" if node.op_type in PRODUCTS and slot in SLOTS else ""
+                new[value] = _unused(layer or "constant_0", taken)
+    for value in sorted(rest):
+        new[value] = _unused("constant_0", taken)
+    return new
+
+
+def _numbered(wanted: Iterable[str], taken: set[str]) -> list[str]:
+    """Return the names with _0, _1, ... behind those that are wanted more than once."""
+    wanted = list(wanted)
+    several = {name for name, count in Counter(wanted).items() if count > 1}
+    return [_unused(f"{name}_0" if name in several else name, taken) for name in wanted]
+
+
+def _unused(name: str, taken: set[str]) -> str:
+    """Return `name`, with its number raised until nobody else has it, and mark it as taken."""
+    stem, _, number = name.rpartition("_")
+    if not (stem and number.isdigit()):
+        stem, number = name, "0"
+    k, candidate = int(number), name
+    while candidate in taken:
+        k += 1
+        candidate = f"{stem}_{k}"
+    taken.add(candidate)
+    return candidate
+
+
+def _name(network: nn.Module) -> str:
+    return type(network).__qualname__
