@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from snn_energy.counting.ops import COUNTED, FREE, VIEWS, Call, table_name
+from snn_energy.counting.ops import COUNTED, FREE, PRODUCTS, VIEWS, Call, table_name
 from snn_energy.counting.ops.products import RECURRENT
 from snn_energy.counting.recorder import ROOT, Recorder
 from snn_energy.counting.tags import Origin, Tag, version_of
@@ -57,26 +57,33 @@ class CountingMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
                     f"{recorder.path or ROOT}: {name} got a {what} tensor; expected dense tensors that hold values; "
                     "pad the sequences, or move model and data to a real device"
                 )
-        row, reason = COUNTED.get(name), FREE.get(name)
-        if row is None and reason is None and self._is_composite(func):
+        row, product, reason = COUNTED.get(name), PRODUCTS.get(name), FREE.get(name)
+        if row is None and product is None and reason is None and self._is_composite(func):
             # Under inference_mode composite operators arrive whole: take them apart as torch itself would.
             with self:
                 return func.decompose(*args, **kwargs)
         if func._schema.is_mutable and tensors:
             recorder.before_write(kwargs.get("out", tensors[0]))
-        out = func(*args, **kwargs)
         origin, names = recorder.joint_origin(tensors)
-        if origin is Origin.WEIGHT and (name not in _FACTORS or self._is_constant_product(name, args)):
-            recorder.products += name in _FACTORS
+        if origin is Origin.WEIGHT and (product is None or self._is_constant_product(name, args)):
+            out = func(*args, **kwargs)
+            recorder.products += product is not None
             recorder.note("free", name, reason=FREE.get(name, "weights only: computed once, at load time"))
             self._mark(out, Origin.WEIGHT, names)
             return out
+        foreign = (row is not None or product is not None) and any(_is_foreign(t) for t in tensors)
+        after = None
+        if product is not None and not foreign:
+            after = product(recorder, Call(name, args, kwargs, tensors, None))
+        out = func(*args, **kwargs)
         self._track(func, name, args, kwargs, tensors, origin, names, out)
-        if row is not None:
-            if any(_is_foreign(t) for t in tensors):
-                recorder.note("uncounted", f"{name} (sparse, quantised or complex)", bound=_bound(tensors, out))
-            else:
-                row(recorder, Call(name, args, kwargs, tensors, out))
+        if foreign:
+            recorder.note("uncounted", f"{name} (sparse, quantised or complex)", bound=_bound(tensors, out))
+        elif product is not None:
+            if after is not None:
+                after(out)
+        elif row is not None:
+            row(recorder, Call(name, args, kwargs, tensors, out))
         elif reason is not None:
             recorder.note("free", name, reason=reason)
         else:

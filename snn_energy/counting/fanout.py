@@ -8,6 +8,7 @@ progression, so a map is built from one strided slice for each kernel offset: in
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import product
 
 import torch
@@ -48,6 +49,7 @@ class Axis:
         return fan
 
 
+@lru_cache(maxsize=256)
 def spatial_fan_out(axes: tuple[Axis, ...]) -> Tensor:
     """Connections that leave each input position for one pair of channels: int64 [*spatial], an outer product."""
     fan = torch.ones((), dtype=torch.int64)

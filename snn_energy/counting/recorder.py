@@ -31,8 +31,26 @@ class _NeuronTally:
     calls: int = 0
     updates: int = 0
     state_elements: int = 0
-    steps: list[Tensor] = field(default_factory=list)
-    """One running sum for each time step: float64 scalars."""
+    spikes: dict[int, Tensor] = field(default_factory=dict)
+    """Running sums of calls by the time step they begin at: one float64 element for each step from there."""
+
+    def spikes_per_step(self) -> tuple[int, ...]:
+        """Read the sums off the device."""
+        steps = [0] * max((first + len(sums) for first, sums in self.spikes.items()), default=0)
+        for first, sums in self.spikes.items():
+            for step, count in enumerate(sums.tolist(), start=first):
+                steps[step] += int(count)
+        return tuple(steps)
+
+
+@dataclass(slots=True)
+class _OperatorTally:
+    """Running entry of the certificate."""
+
+    reason: str
+    calls: int = 0
+    bound: int = 0
+    modules: dict[str, None] = field(default_factory=dict)
 
 
 class Recorder:
@@ -47,8 +65,8 @@ class Recorder:
         """Products reported so far."""
         self.used_parameters: set[str] = set()
         self.projections: dict[tuple[object, ...], WeightProjection | PairProjection] = {}
-        self.elementwise: dict[tuple[str, str], ElementwiseCounts] = {}
-        self.operators: dict[tuple[str, str], OperatorRecord] = {}
+        self._arithmetic: dict[tuple[str, str], list[int]] = {}
+        self._operators: dict[tuple[str, str], _OperatorTally] = {}
         self.neuron_tallies: dict[str, _NeuronTally] = {}
         self.neuron_rows: dict[int, NeuronRow] = {}
         self._known: dict[int, tuple[Tensor, Tag]] = {}
@@ -61,6 +79,7 @@ class Recorder:
             if row is not None:
                 self.neuron_rows[id(module)] = row
         self._parameters: dict[str, Tensor] = {_plain(name): parameter for name, parameter in model.named_parameters()}
+        self._weight_names: dict[tuple[object, ...], str] = {}
         self._weight_users: dict[int, list[WeightProjection]] = {}
         for name, parameter in self._parameters.items():
             self._known[id(parameter)] = (parameter, Tag(self, Origin.WEIGHT, names=(name,)))
@@ -149,9 +168,16 @@ class Recorder:
         """
         if not names:
             return None
-        self.used_parameters.update(names)
-        path, part = self.path, self._part(names, weight)
         module = self.module
+        key = (id(module), names, weight.storage_offset(), weight.numel())
+        known = self._weight_names.get(key)
+        if known is None:
+            self.used_parameters.update(names)
+            known = self._weight_names[key] = self._name_weight(module, names, weight)
+        return known
+
+    def _name_weight(self, module: nn.Module | None, names: tuple[str, ...], weight: Tensor) -> str:
+        path, part = self.path, self._part(names, weight)
         local = {} if module is None else {id(p): n for n, p in module.named_parameters(recurse=False)}
         for name in names:
             shared = local.get(id(self._parameters.get(name)))
@@ -226,28 +252,21 @@ class Recorder:
 
     def note(self, status: str, operator: str, *, reason: str = "", bound: int = 0) -> None:
         """Enter one call of an operator into the certificate."""
-        path = self.path or ROOT
-        known = self.operators.get((status, operator))
-        if known is not None and known.modules[-1] == path:
-            modules = known.modules
-        else:
-            modules = tuple(dict.fromkeys((*(known.modules if known else ()), path)))
-        self.operators[status, operator] = OperatorRecord(
-            name=operator,
-            calls=1 + (known.calls if known else 0),
-            modules=modules,
-            reason=reason or (known.reason if known else ""),
-            bound=bound + (known.bound if known else 0),
-        )
+        tally = self._operators.get((status, operator))
+        if tally is None:
+            tally = self._operators[status, operator] = _OperatorTally(reason)
+        tally.calls += 1
+        tally.bound += bound
+        tally.modules[self.path or ROOT] = None
 
     def arithmetic(self, kind: str, *, adds: int = 0, muls: int = 0, compares: int = 0, specials: int = 0) -> None:
         """Charge element-wise arithmetic to the module that runs."""
-        name = self.path or ROOT
-        more = ElementwiseCounts(
-            name=name, kind=kind, calls=1, adds=adds, muls=muls, compares=compares, specials=specials
-        )
-        known = self.elementwise.get((name, kind))
-        self.elementwise[name, kind] = more if known is None else known + more
+        key = (self.path or ROOT, kind)
+        tally = self._arithmetic.get(key)
+        if tally is None:
+            tally = self._arithmetic[key] = [0, 0, 0, 0, 0]
+        for index, more in enumerate((1, adds, muls, compares, specials)):
+            tally[index] += more
 
     def neuron(self, module: nn.Module, spikes: Tensor) -> None:
         """Record one call of a recognised neuron from its output."""
@@ -261,18 +280,22 @@ class Recorder:
             by_step = spikes.unsqueeze(0)
             first = self._step_of.get(name, 0)
         else:
-            by_step = spikes.movedim(row.time_axis, 0)
+            by_step = spikes.movedim(row.time_axis, 0) if row.time_axis else spikes
             first = 0
         self._step_of[name] = first + by_step.shape[0]
         tally.calls += 1
         tally.updates += spikes.numel()
-        per_sample = by_step[0, 0].numel() if by_step.dim() > 1 and by_step.shape[1] else 0
-        tally.state_elements = max(tally.state_elements, row.state_variables * per_sample)
-        for step, count in enumerate(_spikes_per_step(by_step, row.binary_scale), start=first):
-            if step < len(tally.steps):
-                tally.steps[step] = tally.steps[step] + count
-            else:
-                tally.steps.append(count)
+        if spikes.numel():
+            per_sample = spikes.numel() // (by_step.shape[0] * (by_step.shape[1] if by_step.dim() > 1 else 1))
+            tally.state_elements = max(tally.state_elements, row.state_variables * per_sample)
+        counts = _spikes_per_step(by_step, row.binary_scale)
+        known = tally.spikes.get(first)
+        if known is not None and len(known) != len(counts):  # another T than before: keep the longer sum
+            known, counts = (known, counts) if len(known) > len(counts) else (counts, known)
+            known[: len(counts)] += counts
+            tally.spikes[first] = known
+        else:
+            tally.spikes[first] = counts if known is None else known + counts
         hang_tag(spikes, Tag(self, Origin.DATA, spike_scale=row.binary_scale))
 
     def is_data(self, tensor: Tensor) -> None:
@@ -311,7 +334,7 @@ class Recorder:
                 calls=tally.calls,
                 updates=tally.updates,
                 state_elements=tally.state_elements,
-                spikes_per_step=tuple(int(count.item()) for count in tally.steps),
+                spikes_per_step=tally.spikes_per_step(),
                 update_adds=tally.row.adds,
                 update_muls=tally.row.muls,
                 update_compares=tally.row.compares,
@@ -320,12 +343,26 @@ class Recorder:
             for name, tally in self.neuron_tallies.items()
         )
 
+    def elementwise(self) -> tuple[ElementwiseCounts, ...]:
+        """Records of all other arithmetic, in order of first call."""
+        return tuple(
+            ElementwiseCounts(
+                name=name, kind=kind, calls=calls, adds=adds, muls=muls, compares=compares, specials=specials
+            )
+            for (name, kind), (calls, adds, muls, compares, specials) in self._arithmetic.items()
+        )
+
     def coverage(self) -> Coverage:
         """The certificate of everything noted."""
 
         def records(status: str) -> tuple[OperatorRecord, ...]:
-            found = [record for (kind, _), record in self.operators.items() if kind == status]
-            return tuple(sorted(found, key=lambda record: record.name))
+            return tuple(
+                OperatorRecord(
+                    name=name, calls=tally.calls, modules=tuple(tally.modules), reason=tally.reason, bound=tally.bound
+                )
+                for (kind, name), tally in sorted(self._operators.items())
+                if kind == status
+            )
 
         return Coverage(
             counted=records("counted"),
@@ -344,13 +381,12 @@ class Recorder:
                 yield path or ROOT
 
 
-def _spikes_per_step(by_step: Tensor, scale: float | None) -> list[Tensor]:
-    """Non-zero elements of each time step; a plain sum where every spike is known to be 1 and the sum stays exact."""
-    if scale == 1 and by_step.dtype is torch.float32 and by_step[0].numel() < 1 << 24:
-        counts = by_step.flatten(1).sum(1) if by_step.dim() > 1 else by_step
-    else:
-        counts = torch.count_nonzero(by_step.flatten(1), dim=1) if by_step.dim() > 1 else (by_step != 0)
-    return list(counts.double())
+def _spikes_per_step(by_step: Tensor, scale: float | None) -> Tensor:
+    """Non-zero elements of each time step: float64 [t]; a plain sum where every spike is 1 and the sum stays exact."""
+    flat = by_step.flatten(1) if by_step.dim() > 1 else by_step.unsqueeze(1)
+    if scale == 1 and by_step.dtype is torch.float32 and flat.shape[1] < 1 << 24:
+        return flat.sum(1).double()
+    return torch.count_nonzero(flat, dim=1).double()
 
 
 def _plain(name: str) -> str:

@@ -248,7 +248,7 @@ def _collect(recorder: Recorder, model: nn.Module, samples: int, time_steps: int
         model=type(model).__name__,
         layers=tuple(projection.finish() for projection in recorder.projections.values()),
         neurons=neurons,
-        elementwise=tuple(recorder.elementwise.values()),
+        elementwise=recorder.elementwise(),
         coverage=recorder.coverage(),
         samples=samples,
         time_steps=time_steps,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from math import prod
 
 import torch
 from torch import Tensor, nn
 
 from snn_energy.counting.fanout import Axis
-from snn_energy.counting.ops.registry import Call, counts
+from snn_energy.counting.ops.registry import After, Call, multiplies
 from snn_energy.counting.projections import (
     BilinearWiring,
     ConvWiring,
@@ -25,30 +26,19 @@ WEIGHTED = (nn.Linear, nn.modules.conv._ConvNd, nn.Bilinear, *RECURRENT)
 """Modules that multiply by their weights whenever they run."""
 
 
-@counts("convolution", "convolution_overrideable", "mkldnn_convolution")
-def convolution(recorder: Recorder, call: Call) -> None:
+@multiplies("convolution", "convolution_overrideable", "mkldnn_convolution")
+def convolution(recorder: Recorder, call: Call) -> After:
     """Convolution or transposed convolution over 1 to 3 axes: x [n, c_in, *spatial], weight [c_out, c_in/g, *k]."""
     x, weight, bias = call.args[0], call.args[1], call.get(2, "bias")
     axes = weight.dim() - 2
-    stride, padding, dilation = (_per_axis(call.get(i, name), axes) for i, name in _CONV_ARGS)
-    transposed, groups = bool(call.get(6, "transposed", False)), int(call.get(8, "groups", 1))
-    wiring = ConvWiring(
-        axes=tuple(
-            Axis(
-                size_in=x.shape[2 + i],
-                size_out=call.out.shape[2 + i],
-                kernel=weight.shape[2 + i],
-                stride=stride[i],
-                padding=padding[i],
-                dilation=dilation[i],
-                transposed=transposed,
-            )
-            for i in range(axes)
-        ),
-        c_in=x.shape[1],
-        c_out=call.out.shape[1],
-        groups=groups,
-        inside=_inside(recorder, x, axes),
+    transposed = bool(call.get(6, "transposed", False))
+    wiring = _conv_wiring(
+        tuple(x.shape),
+        tuple(weight.shape),
+        tuple(tuple(call.get(position, name)) for position, name in _CONV_ARGS),
+        transposed,
+        int(call.get(8, "groups", 1)),
+        _inside(recorder, x, axes),
     )
     kind = f"conv_transpose{axes}d" if transposed else f"conv{axes}d"
     projection = _weight_projection(recorder, kind, weight, weight)
@@ -56,15 +46,33 @@ def convolution(recorder: Recorder, call: Call) -> None:
     mask, level = mapped(look)
     projection.feed(wiring, x.shape[0], mask, level, look.unit, bias=bias is not None)
     projection.operand_bits = max(projection.operand_bits, x.element_size() * 8)
-    _finish(recorder, call, projection, biased=bias is not None)
+    return _finish(recorder, call, projection, biased=bias is not None)
 
 
-_CONV_ARGS = ((3, "stride"), (4, "padding"), (5, "dilation"))
+_CONV_ARGS = ((3, "stride"), (4, "padding"), (5, "dilation"), (7, "output_padding"))
 
 
-def _per_axis(value: list[int] | int, axes: int) -> list[int]:
-    values = [value] if isinstance(value, int) else list(value)
-    return values * axes if len(values) == 1 else values
+@lru_cache(maxsize=1024)
+def _conv_wiring(
+    x: tuple[int, ...],
+    weight: tuple[int, ...],
+    per_axis: tuple[tuple[int, ...], ...],
+    transposed: bool,
+    groups: int,
+    inside: tuple[tuple[int, int], ...],
+) -> ConvWiring:
+    """The wiring of these shapes; `per_axis` holds stride, padding, dilation and output padding."""
+    axes = []
+    for i, (size, kernel) in enumerate(zip(x[2:], weight[2:], strict=True)):
+        stride, padding, dilation, extra = (values[i if len(values) > 1 else 0] for values in per_axis)
+        reach = dilation * (kernel - 1) + 1
+        if transposed:
+            out = (size - 1) * stride - 2 * padding + reach + extra
+        else:
+            out = (size + 2 * padding - reach) // stride + 1
+        axes.append(Axis(size, out, kernel, stride, padding, dilation, transposed))
+    c_out = weight[1] * groups if transposed else weight[0]
+    return ConvWiring(axes=tuple(axes), c_in=x[1], c_out=c_out, groups=groups, inside=inside)
 
 
 def _inside(recorder: Recorder, x: Tensor, axes: int) -> tuple[tuple[int, int], ...]:
@@ -75,29 +83,36 @@ def _inside(recorder: Recorder, x: Tensor, axes: int) -> tuple[tuple[int, int], 
     return tuple((before, x.shape[2 + i] - after) for i, (before, after) in enumerate(padding))
 
 
-@counts("mm", "_int_mm", "bmm", "mv", "dot", "vdot")
-def product(recorder: Recorder, call: Call) -> None:
+@multiplies("mm", "_int_mm", "bmm", "mv", "dot", "vdot")
+def product(recorder: Recorder, call: Call) -> After | None:
     """Plain matrix product of any rank up to three."""
-    _matrix_product(recorder, call, call.args[0], call.args[1], biased=False)
+    return _matrix_product(recorder, call, call.args[0], call.args[1], biased=False)
 
 
-@counts("addmm", "baddbmm", "addmv", "addbmm", "_addmm_activation")
-def product_and_sum(recorder: Recorder, call: Call) -> None:
+@multiplies("addmm", "baddbmm", "addmv", "addbmm", "_addmm_activation")
+def product_and_sum(recorder: Recorder, call: Call) -> After:
     """beta * input + alpha * (a @ b): the sum is the bias; a factor other than 0 or 1 multiplies every output."""
     beta, alpha = call.kwargs.get("beta", 1), call.kwargs.get("alpha", 1)
-    _matrix_product(recorder, call, call.args[1], call.args[2], biased=beta != 0)
+    finish = _matrix_product(recorder, call, call.args[1], call.args[2], biased=beta != 0)
     scalings = sum(factor not in (0, 1) for factor in (beta, alpha))
-    if scalings:
-        recorder.arithmetic("scaling", muls=scalings * call.out.numel())
-    if call.name == "addbmm":
-        recorder.arithmetic("addbmm", adds=(call.args[1].shape[0] - 1) * call.out.numel())
+    batches = call.args[1].shape[0] if call.name == "addbmm" else 1
+
+    def after(out: Tensor) -> None:
+        if scalings:
+            recorder.arithmetic("scaling", muls=scalings * out.numel())
+        if batches > 1:
+            recorder.arithmetic("addbmm", adds=(batches - 1) * out.numel())
+        if finish is not None:
+            finish(out)
+
+    return after
 
 
-def _matrix_product(recorder: Recorder, call: Call, a: Tensor, b: Tensor, *, biased: bool) -> None:
+def _matrix_product(recorder: Recorder, call: Call, a: Tensor, b: Tensor, *, biased: bool) -> After | None:
     left, right = recorder.origin(a), recorder.origin(b)
     if left is right is Origin.DATA or (left is right and left is Origin.CONSTANT):
         _pair(recorder, call, a, b, biased=biased)
-        return
+        return None
     if left > right:  # W @ x: transpose both, so that the operand comes first
         a, b, weight, operand = _columns(b), _columns(a), a, b
     else:
@@ -125,7 +140,7 @@ def _matrix_product(recorder: Recorder, call: Call, a: Tensor, b: Tensor, *, bia
     level = mask if same else None if level is None else level.reshape(wiring.batch, wiring.n_in)
     projection.feed(wiring, rows, mask, level, look.unit, bias=biased)
     projection.operand_bits = max(projection.operand_bits, operand.element_size() * 8)
-    _finish(recorder, call, projection, biased=biased)
+    return _finish(recorder, call, projection, biased=biased)
 
 
 def _columns(x: Tensor) -> Tensor:
@@ -152,7 +167,7 @@ def _pair(recorder: Recorder, call: Call, a: Tensor, b: Tensor, *, biased: bool)
     )
     projection.feed(left, right, *looks)
     if biased:
-        projection.bias_adds += call.out.numel()
+        projection.bias_adds += left.shape[0] * left.shape[1] * right.shape[2]
     projection.operand_bits = max(projection.operand_bits, a.element_size() * 8, b.element_size() * 8)
     recorder.note("counted", call.name)
 
@@ -178,14 +193,15 @@ def einsum_product(recorder: Recorder, call: Call) -> None:
     recorder.note("counted", call.name)
 
 
-@counts("_trilinear")
-def bilinear(recorder: Recorder, call: Call) -> None:
+@multiplies("_trilinear")
+def bilinear(recorder: Recorder, call: Call) -> After | None:
     """nn.Bilinear: x1 [n, i], weight [o, i, j], x2 [n, j], summed over i and j."""
     first, weight, second = call.args[0], call.args[1], call.args[2]
     expand1, expand2, expand3, summed = (list(call.args[i]) for i in (3, 4, 5, 6))
     if (expand1, expand2, expand3, sorted(summed)) != ([1, 3], [0], [1, 2], [2, 3]):
-        recorder.note("uncounted", call.name, bound=call.out.numel() * max(1, weight.numel()))
-        return
+        bound = prod(max(1, tensor.numel()) for tensor in (first, weight, second))
+        recorder.note("uncounted", call.name, bound=bound)
+        return None
     projection = _weight_projection(recorder, "bilinear", weight, weight)
     if projection.partner is None:
         projection.partner = recorder.operand(projection.name)
@@ -203,7 +219,7 @@ def bilinear(recorder: Recorder, call: Call) -> None:
     wiring = BilinearWiring(first.shape[1], second.shape[1], weight.shape[0])
     projection.feed(wiring, first.shape[0], mask, level, unit, bias=False)
     projection.operand_bits = max(projection.operand_bits, first.element_size() * 8)
-    _finish(recorder, call, projection, biased=False)
+    return _finish(recorder, call, projection, biased=False)
 
 
 def _weight_projection(recorder: Recorder, kind: str, weight: Tensor, as_wired: Tensor) -> WeightProjection:
@@ -236,8 +252,12 @@ def _unique_elements(weight: Tensor) -> int:
     return prod(size for size, stride in zip(weight.shape, weight.stride(), strict=True) if stride or size == 0)
 
 
-def _finish(recorder: Recorder, call: Call, projection: WeightProjection, *, biased: bool) -> None:
+def _finish(recorder: Recorder, call: Call, projection: WeightProjection, *, biased: bool) -> After:
     recorder.note("counted", call.name)
-    tag = recorder.tag(call.out)
-    if tag is not None:
-        tag.biased, tag.projection = biased, projection
+
+    def after(out: Tensor) -> None:
+        tag = recorder.tag(out)
+        if tag is not None:
+            tag.biased, tag.projection = biased, projection
+
+    return after

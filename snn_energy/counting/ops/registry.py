@@ -42,8 +42,15 @@ class Call:
 
 
 Row = Callable[["Recorder", Call], None]
+After = Callable[[Tensor], None]
+ProductRow = Callable[["Recorder", Call], After | None]
 
 COUNTED: dict[str, Row] = {}
+PRODUCTS: dict[str, ProductRow] = {}
+"""Rows that look at their operands before the operator runs, while these are still in the cache.
+
+They return what to do with the result, or None where nothing is left to do; `Call.out` is None for them.
+"""
 FREE: dict[str, str] = {}
 VIEWS: set[str] = set()
 """Free operators whose result holds the values of their one input, zeros aside: what is known of them carries over."""
@@ -61,6 +68,18 @@ def counts(*names: str) -> Callable[[Row], Row]:
     return register
 
 
+def multiplies(*names: str) -> Callable[[ProductRow], ProductRow]:
+    """Register a function that counts these products before they run."""
+
+    def register(row: ProductRow) -> ProductRow:
+        for name in names:
+            _refuse_duplicate(name)
+            PRODUCTS[name] = row
+        return row
+
+    return register
+
+
 def free(reason: str, names: str, *, keeps_values: bool = False) -> None:
     """Declare operators that cost no arithmetic, and why."""
     for name in names.split():
@@ -71,7 +90,7 @@ def free(reason: str, names: str, *, keeps_values: bool = False) -> None:
 
 
 def _refuse_duplicate(name: str) -> None:
-    if name in COUNTED or name in FREE:
+    if name in COUNTED or name in PRODUCTS or name in FREE:
         raise UsageError(f"operator table: {name!r} has a row already; keep one row for each operator")
 
 
