@@ -71,7 +71,7 @@ class CountingMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
             recorder.note("free", name, reason=FREE.get(name, "weights only: computed once, at load time"))
             self._mark(out, Origin.WEIGHT, names)
             return out
-        foreign = (row is not None or product is not None) and any(_is_foreign(t) for t in tensors)
+        foreign = (row is not None or product is not None) and any(is_foreign(t) for t in tensors)
         after = None
         if product is not None and not foreign:
             after = product(recorder, Call(name, args, kwargs, tensors, None))
@@ -193,7 +193,8 @@ def _kept(padding: Padding, source: Tensor, out: Tensor) -> Padding | None:
     return padding[-axes:] if same and source.numel() == out.numel() else None
 
 
-def _is_foreign(tensor: Tensor) -> bool:
+def is_foreign(tensor: Tensor) -> bool:
+    """True for layouts and number types that the rows do not read."""
     return tensor.layout is not torch.strided or tensor.is_complex() or tensor.is_quantized
 
 

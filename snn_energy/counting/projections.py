@@ -260,22 +260,28 @@ class WeightProjection:
     settled: list[tuple[Wiring, Maps, int]] = field(default_factory=list)
     """Maps fed while the weights had other values, with their effective events."""
     stale: bool = False
+    pruned: bool = field(init=False)
+    """Whether any weight is zero; looked up before the product runs, which then finds the weights in the cache."""
+
+    def __post_init__(self) -> None:
+        self.pruned = has_zeros(self.weight)
 
     def settle(self) -> None:
         """Close the books on the present weight values, which are about to change."""
-        self.settled.extend(self._with_effective_events(pruned=has_zeros(self.weight)))
+        self.settled.extend(self._with_effective_events())
         self.maps = {}
         self.stale = True
 
     def renew(self, weight: Tensor, source: Tensor) -> None:
         """Take new weight values from here on."""
         self.weight, self.source, self.stale = weight, source, False
+        self.pruned = has_zeros(weight)
 
-    def _with_effective_events(self, *, pruned: bool) -> list[tuple[Wiring, Maps, int]]:
+    def _with_effective_events(self) -> list[tuple[Wiring, Maps, int]]:
         return [
             (wiring, maps, int((maps.nonzero() * fan).sum()))
             for wiring, maps in self.maps.items()
-            for fan in (wiring.effective_fan_out(self.weight) if pruned else wiring.fan_out(),)
+            for fan in (wiring.effective_fan_out(self.weight) if self.pruned else wiring.fan_out(),)
         ]
 
     def feed(self, wiring: Wiring, rows: int, mask: Tensor, level: Tensor | None, unit: float, *, bias: bool) -> None:
@@ -290,8 +296,7 @@ class WeightProjection:
 
     def finish(self) -> LayerCounts:
         """Apply the fan-out maps, once for each geometry and state of the weights."""
-        pruned = has_zeros(self.weight)
-        parts = [*self.settled, *self._with_effective_events(pruned=pruned)]
+        parts = [*self.settled, *self._with_effective_events()]
         shared = max(1, self.weight.numel() // max(1, self.unique_weights))
         counts = [maps.nonzero() for _, maps, _ in parts]
         spikes = sum(int(own.sum()) for own in counts)
@@ -325,7 +330,7 @@ class WeightProjection:
             bias_adds=self.bias_adds,
             outputs=outputs,
             weights=self.unique_weights,
-            zero_weights=int((self.weight == 0).sum()) // shared if pruned else 0,
+            zero_weights=int((self.weight == 0).sum()) // shared if self.pruned else 0,
             operand_bits=self.operand_bits,
             weight_bits=self.weight.element_size() * 8,
             geometry=geometries.pop() if len(geometries) == 1 else None,

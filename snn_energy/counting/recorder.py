@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -16,6 +16,7 @@ from snn_energy.counting.neurons import NeuronRow, neuron_row
 from snn_energy.counting.observe import Operand
 from snn_energy.counting.projections import PairProjection, WeightProjection
 from snn_energy.counting.tags import Origin, Tag, drop_tag, hang_tag, read_tag
+from snn_energy.counting.taps import EXACT_SPIKES
 
 ROOT = "(model)"
 _OWN_CODE = str(Path(__file__).parent)
@@ -268,8 +269,8 @@ class Recorder:
         for index, more in enumerate((1, adds, muls, compares, specials)):
             tally[index] += more
 
-    def neuron(self, module: nn.Module, spikes: Tensor) -> None:
-        """Record one call of a recognised neuron from its output."""
+    def neuron(self, module: nn.Module, spikes: Tensor, tapped: Sequence[Tensor] = ()) -> None:
+        """Record one call of a recognised neuron from its output, and the counts that it left in the tap, if any."""
         row = self.neuron_rows[id(module)]
         name = self.paths.get(id(module), self.path) or ROOT
         tally = self.neuron_tallies.get(name)
@@ -288,7 +289,7 @@ class Recorder:
         if spikes.numel():
             per_sample = spikes.numel() // (by_step.shape[0] * (by_step.shape[1] if by_step.dim() > 1 else 1))
             tally.state_elements = max(tally.state_elements, row.state_variables * per_sample)
-        counts = _spikes_per_step(by_step, row.binary_scale)
+        counts = _spikes_per_step(by_step, row.binary_scale, tapped)
         known = tally.spikes.get(first)
         if known is not None and len(known) != len(counts):  # another T than before: keep the longer sum
             known, counts = (known, counts) if len(known) > len(counts) else (counts, known)
@@ -381,11 +382,11 @@ class Recorder:
                 yield path or ROOT
 
 
-def _spikes_per_step(by_step: Tensor, scale: float | None) -> Tensor:
+def _spikes_per_step(by_step: Tensor, scale: float | None, tapped: Sequence[Tensor]) -> Tensor:
     """Non-zero elements of each time step: float64 [t]; a plain sum where every spike is 1 and the sum stays exact."""
     flat = by_step.flatten(1) if by_step.dim() > 1 else by_step.unsqueeze(1)
-    if scale == 1 and by_step.dtype is torch.float32 and flat.shape[1] < 1 << 24:
-        return flat.sum(1).double()
+    if scale == 1 and by_step.dtype is torch.float32 and flat.shape[1] < EXACT_SPIKES:
+        return (torch.stack(list(tapped)) if len(tapped) == len(flat) else flat.sum(1)).double()
     return torch.count_nonzero(flat, dim=1).double()
 
 

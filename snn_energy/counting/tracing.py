@@ -10,6 +10,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
+from contextvars import Token
+from functools import partial
 from typing import Any
 
 import torch
@@ -19,8 +21,10 @@ from torch.nn.modules.module import register_module_forward_hook, register_modul
 
 from snn_energy.counting.counts import Trace
 from snn_energy.counting.dispatch import CountingMode
+from snn_energy.counting.modules import shortcut
 from snn_energy.counting.ops.products import RECURRENT, WEIGHTED
 from snn_energy.counting.recorder import Recorder
+from snn_energy.counting.taps import SPIKE_TAP
 from snn_energy.errors import DataError, TraceError, UncountedError
 
 Progress = Callable[[int], None]
@@ -170,18 +174,33 @@ def _exact_arithmetic() -> Iterator[None]:
 
 
 def _watch_modules(recorder: Recorder, mode: CountingMode, restore: ExitStack) -> None:
-    """Register global hooks: nothing is written on the modules themselves."""
+    """Register global hooks: nothing is written on the modules themselves.
+
+    Inside a recognised neuron or a leaf module counted from its hook, the dispatch mode is off.
+    """
     flags: list[tuple[bool, bool]] = []
     products: list[int] = []
-    silenced: list[nn.Module] = []
+    silent: list[tuple[nn.Module, Callable[[Any], None]]] = []
 
-    def enter(module: nn.Module, _args: Any) -> None:
+    def silence(module: nn.Module, finish: Callable[[Any], None]) -> None:
+        silent.append((module, finish))
+        mode.__exit__(None, None, None)  # type: ignore[no-untyped-call]
+
+    def enter(module: nn.Module, args: Any) -> None:
         recorder.stack.append(module)
         recorder.called.add(id(module))
-        if id(module) in recorder.neuron_rows and not silenced:
-            silenced.append(module)
-            mode.__exit__(None, None, None)  # type: ignore[no-untyped-call]
-        elif isinstance(module, WEIGHTED):
+        if silent:
+            return
+        if id(module) in recorder.neuron_rows:
+            tap: list[Tensor] = []
+            token = SPIKE_TAP.set(tap)
+            silence(module, partial(_count_neuron, recorder, module, tap, token))
+            return
+        finish = shortcut(recorder, module, args)
+        if finish is not None:
+            silence(module, lambda output: None if output is None else finish(output))
+            return
+        if isinstance(module, WEIGHTED):
             products.append(recorder.products)
         if isinstance(module, RECURRENT):
             # Fused recurrent kernels hide their products; plain ones do not.
@@ -192,27 +211,38 @@ def _watch_modules(recorder: Recorder, mode: CountingMode, restore: ExitStack) -
     def leave(module: nn.Module, _args: Any, output: Any) -> None:
         if not recorder.stack or recorder.stack[-1] is not module:
             return
-        if isinstance(module, RECURRENT) and flags:
-            mkldnn, cudnn = flags.pop()
-            torch._C._set_mkldnn_enabled(mkldnn)
-            torch.backends.cudnn.enabled = cudnn
-        if silenced and silenced[-1] is module:
-            silenced.pop()
-            spikes = _first_tensor(output)
-            if spikes is not None:
-                recorder.neuron(module, spikes)
-                for state in tensors_in(output):
-                    recorder.is_data(state)
-            mode.__enter__()  # type: ignore[no-untyped-call]
-        elif isinstance(module, WEIGHTED) and products:
+        if silent:
+            if silent[-1][0] is module:
+                _, finish = silent.pop()
+                try:
+                    finish(output)
+                finally:
+                    mode.__enter__()  # type: ignore[no-untyped-call]
+        elif isinstance(module, WEIGHTED):
+            if isinstance(module, RECURRENT):
+                mkldnn, cudnn = flags.pop()
+                torch._C._set_mkldnn_enabled(mkldnn)
+                torch.backends.cudnn.enabled = cudnn
             result = _first_tensor(output)
-            if products.pop() == recorder.products and result is not None and result.numel() and not silenced:
+            if products.pop() == recorder.products and result is not None and result.numel():
                 recorder.check_seen(module, result)
         recorder.stack.pop()
 
     restore.callback(recorder.stack.clear)
     restore.enter_context(_removed(register_module_forward_pre_hook(enter)))
     restore.enter_context(_removed(register_module_forward_hook(leave, always_call=True)))
+
+
+def _count_neuron(
+    recorder: Recorder, module: nn.Module, tap: list[Tensor], token: Token[list[Tensor] | None], output: Any
+) -> None:
+    """Close the tap, also after an exception (no output then), and record what the neuron did."""
+    SPIKE_TAP.reset(token)
+    spikes = _first_tensor(output)
+    if spikes is not None:
+        recorder.neuron(module, spikes, tap)
+        for state in tensors_in(output):
+            recorder.is_data(state)
 
 
 @contextmanager

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from snn_energy.counting.taps import SPIKE_TAP
 from snn_energy.errors import DataError, UsageError
 from snn_energy.models.suggest import unknown
 from snn_energy.models.surrogate import find_surrogate
@@ -121,6 +122,7 @@ def _run(current: Tensor, decay: float, threshold: float, reset: str, charged: T
     """Return the spikes of all steps; where `charged` (`t n ...`) is given, leave V_t of every step in it."""
     spikes = torch.empty(current.shape, dtype=current.dtype, device=current.device)
     membrane = torch.zeros_like(current[0], memory_format=torch.contiguous_format)
+    tap = SPIKE_TAP.get()
     for t, now in enumerate(current.unbind(0)):
         if charged is None:
             torch.add(now, membrane, alpha=decay, out=membrane)
@@ -128,6 +130,8 @@ def _run(current: Tensor, decay: float, threshold: float, reset: str, charged: T
         else:
             volt = torch.add(now, membrane, alpha=decay, out=charged[t])
         torch.ge(volt, threshold, out=spikes[t])
+        if tap is not None:
+            tap.append(spikes[t].sum())
         if reset == "hard":
             torch.addcmul(volt, volt, spikes[t], value=-1, out=membrane)
         else:

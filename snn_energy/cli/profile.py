@@ -1,0 +1,140 @@
+"""`snn-energy profile`: the energy report of a network on real input."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from snn_energy.cli.console import progress
+from snn_energy.cli.rendering import (
+    FormatOption,
+    JsonOption,
+    OutputOption,
+    check_writable,
+    chosen_format,
+    deliver,
+    deliver_figure,
+)
+
+
+def profile_command(
+    checkpoint: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[CHECKPOINT]",
+            help="Checkpoint file or name of a shipped one (fashion-cnn); with --model, a plain state dict.",
+            show_default=False,
+        ),
+    ] = None,
+    hardware: Annotated[
+        str, typer.Option(metavar="NAME|PATH", help="Hardware profile: what each action costs.")
+    ] = "horowitz-45nm-fp32",
+    method: Annotated[str, typer.Option(metavar="NAME", help="How energies are computed.")] = "arithmetic",
+    data: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME|PATH",
+            help="Data set, folder of images, .npy, .npz or .pt file; default: the checkpoint's own.",
+            show_default=False,
+        ),
+    ] = None,
+    split: Annotated[str, typer.Option(metavar="train|test", help="Split of a named data set.")] = "test",
+    data_dir: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Where a named data set lies.", show_default=False)
+    ] = None,
+    samples: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Only the first N samples; default: all.", show_default=False),
+    ] = None,
+    layout: Annotated[
+        str, typer.Option(metavar="N|TN|NT", help="Leading axes of an array: samples, or time steps too.")
+    ] = "N",
+    resize: Annotated[bool, typer.Option("--resize", help="Resize images to the checkpoint's input.")] = False,
+    image_size: Annotated[
+        str | None,
+        typer.Option(metavar="CxHxW", help="With --model: resize images to this.", show_default=False),
+    ] = None,
+    time_steps: Annotated[
+        int | None,
+        typer.Option(metavar="T", help="Time steps; default: the network's own.", show_default=False),
+    ] = None,
+    batch_size: Annotated[int, typer.Option(metavar="N", help="Samples per call.")] = 250,
+    model: Annotated[
+        str | None,
+        typer.Option(metavar="MODULE:FACTORY", help="Your own network, made by this function.", show_default=False),
+    ] = None,
+    model_args: Annotated[
+        str | None,
+        typer.Option(metavar="JSON", help="Arguments of the --model function.", show_default=False),
+    ] = None,
+    seed: Annotated[int, typer.Option(metavar="N", help="With --model: seed of weights drawn anew.")] = 0,
+    baseline: Annotated[bool, typer.Option("--baseline/--no-baseline", help="Run the ANN twin as well.")] = True,
+    strict: Annotated[bool, typer.Option("--strict", help="Fail if any work is not counted or not priced.")] = False,
+    format: FormatOption = None,
+    json: JsonOption = False,
+    output: OutputOption = None,
+    plot: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Draw the figure into a .png, .svg or .pdf.", show_default=False),
+    ] = None,
+) -> None:
+    """Report the energy of a network, layer by layer.
+
+    Runs the network once on real input, counts exactly what happened, and prices it; its ANN twin is counted
+    by the same rules.
+
+    \b
+    Examples:
+      snn-energy profile fashion-cnn
+      snn-energy profile fashion-cnn --hardware horowitz-45nm-int8 --json
+      snn-energy profile my.pt --data photos/ --resize --output report.md
+      snn-energy profile weights.pt --model my_net:build --data x.npy --layout TN
+    """
+    form = chosen_format(format, json, output)
+    for path in (output, plot):
+        check_writable(path)
+    if checkpoint is None and model is None:
+        from snn_energy.errors import UsageError
+
+        raise UsageError("nothing to profile: name a checkpoint, like fashion-cnn, or give --model MODULE:FACTORY")
+    if plot is not None:
+        from snn_energy.reporting.plots import figure_suffix
+
+        figure_suffix(plot)
+    from snn_energy.hardware import load_hardware
+
+    prices = load_hardware(hardware)
+
+    from snn_energy.reporting.subject import DataRequest, checkpoint_subject, factory_subject
+
+    wanted = DataRequest(
+        source=data,
+        split=split,
+        data_dir=data_dir,
+        layout=layout,
+        resize=resize,
+        image_size=image_size,
+        samples=samples,
+    )
+    if model is not None:
+        subject = factory_subject(
+            model, wanted, weights=checkpoint, arguments=model_args, time_steps=time_steps, seed=seed
+        )
+    else:
+        assert checkpoint is not None
+        subject = checkpoint_subject(checkpoint, wanted, time_steps)
+    with progress("profiling", len(subject.images) * (2 if baseline else 1)) as advance:
+        assessment = subject.assess(
+            batch_size=batch_size,
+            hardware=prices,
+            method=method,
+            strict=strict,
+            baseline=baseline,
+            progress=advance,
+        )
+    document = assessment.to_dict()
+    if plot is not None:
+        deliver_figure(document, "layers", plot)
+    deliver(document, form, output)

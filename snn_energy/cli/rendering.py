@@ -1,0 +1,78 @@
+"""How commands hand over a report: to the terminal, to a file, as a figure."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from snn_energy.cli.console import print_line, stdout_console
+
+FORMAT_NAMES = ("table", "json", "csv", "md")
+
+FormatOption = Annotated[
+    str | None,
+    typer.Option(
+        "--format",
+        metavar="|".join(FORMAT_NAMES),
+        help="Form of the report; default: what the suffix of --output says, else a table.",
+        autocompletion=lambda: list(FORMAT_NAMES),
+        show_default=False,
+    ),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Short for --format json.")]
+OutputOption = Annotated[
+    Path | None,
+    typer.Option("--output", "-o", metavar="FILE", help="Write the report here.", show_default=False),
+]
+
+
+def chosen_format(name: str | None, json: bool, output: Path | None) -> str:
+    """The format that the options ask for, checked before any work is done."""
+    from snn_energy.errors import UsageError
+    from snn_energy.reporting.formats import find_format
+
+    if json and name not in (None, "json"):
+        raise UsageError(f"--json and --format {name} exclude each other; give one of them")
+    return find_format("json" if json else name, output)
+
+
+def check_writable(path: Path | None) -> None:
+    """Refuse a place that cannot be written to before minutes of work, not after."""
+    from snn_energy.errors import UsageError
+
+    if path is None:
+        return
+    if path.is_dir():
+        raise UsageError(f'cannot write "{path}": it is a folder; give a file name')
+    if not path.resolve().parent.is_dir():
+        raise UsageError(f'cannot write "{path}": no folder "{path.parent}"; create it first')
+
+
+def deliver(document: Mapping[str, Any], form: str, output: Path | None) -> None:
+    """Print the report, or write it to `output` and say so on standard error."""
+    from snn_energy.files import write_atomic
+    from snn_energy.reporting.formats import FORMATS
+
+    if output is not None:
+        write_atomic(output, FORMATS[form](document))
+        print_line(f"wrote {output}", to_stderr=True)
+    elif form == "table":
+        from snn_energy.reporting.terminal import terminal_lines
+
+        for text, style in terminal_lines(document, stdout_console().width):
+            print_line(text, style=style or None)
+    else:
+        sys.stdout.write(FORMATS[form](document))
+
+
+def deliver_figure(document: Mapping[str, Any], kind: str, path: Path) -> None:
+    """Draw one figure into `path` and say so on standard error."""
+    from snn_energy.files import write_atomic
+    from snn_energy.reporting.plots import draw, figure_suffix
+
+    write_atomic(path, draw(document, kind, figure_suffix(path)))
+    print_line(f"wrote {path}", to_stderr=True)

@@ -1,0 +1,30 @@
+"""`snn-energy report`: show a saved report again, in any form, without running the network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from snn_energy.cli.rendering import FormatOption, JsonOption, OutputOption, chosen_format, deliver
+
+
+def report_command(
+    report: Annotated[Path, typer.Argument(metavar="REPORT.json", help="A report saved as JSON.")],
+    format: FormatOption = None,
+    json: JsonOption = False,
+    output: OutputOption = None,
+) -> None:
+    """Show a saved JSON report again, in any form.
+
+    \b
+    Examples:
+      snn-energy report report.json
+      snn-energy report report.json --output report.md
+    """
+    form = chosen_format(format, json, output)
+
+    from snn_energy.reporting.document import load_document
+
+    deliver(load_document(report), form, output)

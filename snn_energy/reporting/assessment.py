@@ -1,0 +1,324 @@
+"""Everything one report shows: a network's energy beside that of its ANN twin, with the evidence for both.
+
+The JSON form, format 1, is the report of the SNN (`Report.to_dict`) with these keys added; it names no
+folder, no date and no version, so that equal counts give equal bytes on every machine. Energies are in pJ.
+
+| key                    | value                                                                     |
+|------------------------|---------------------------------------------------------------------------|
+| network                | name of the network: a registered name, or the user's factory             |
+| checkpoint             | file name of the weights, or null                                         |
+| dataset                | what ran: data set, split, number of samples                              |
+| accuracy               | {correct, total}, or null without labels or class scores                  |
+| accuracy_missing       | why there is no accuracy, or null                                         |
+| baseline               | report of the ANN twin by the same method, without `hardware`, or null    |
+| baseline_missing       | why there is no baseline, or null                                         |
+| comparison             | for the dense and the zero-skipping ANN: {method,                         |
+|                        | snn_energy_per_inference_pj, ann_energy_per_inference_pj, ratio,          |
+|                        | ratio_low, ratio_high}; the last two bound the ratio where work is        |
+|                        | uncounted; empty without a baseline                                       |
+| second_opinion         | fvcore on one sample of the twin: {ours, fvcore, agrees, rows}, or null   |
+| second_opinion_missing | why there is none, or null                                                |
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+from snn_energy.baselines.comparison import Comparison, compare
+from snn_energy.baselines.second_opinion import SecondOpinion, second_opinion
+from snn_energy.baselines.twin import ann_twin, at_one_step
+from snn_energy.costing.pricing import DEFAULT_HARDWARE, DEFAULT_METHOD, price
+from snn_energy.costing.report import Report
+from snn_energy.counting.counts import Trace, record_fields
+from snn_energy.counting.tracing import trace
+from snn_energy.errors import DataError, TraceError, UncountedError, UsageError
+from snn_energy.hardware import Hardware, load_hardware
+
+DENSE = "arithmetic"
+ZERO_SKIPPING = "arithmetic-zero-skipping"
+
+AXES: dict[str, tuple[int, int | None]] = {"N": (0, None), "TN": (1, 0), "NT": (0, 1)}
+"""Layout -> the axis of the samples and the axis of the time steps."""
+
+Batches = Callable[[], Iterable[tuple[Tensor, Tensor | None]]]
+"""Makes the (input, labels) batches anew for each pass; labels may be None."""
+
+MODEL_ERRORS = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
+"""What a network raises on an input that it was not made for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accuracy:
+    """Samples classified correctly, out of how many."""
+
+    correct: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assessment:
+    """A network, measured: see the module for the JSON form."""
+
+    report: Report
+    baseline: Report | None = None
+    """The ANN twin by the same method as `report`."""
+    baseline_missing: str | None = None
+    comparisons: tuple[Comparison, ...] = ()
+    """Against the dense twin and against the zero-skipping twin, each by one method on both sides."""
+    second_opinion: SecondOpinion | None = None
+    second_opinion_missing: str | None = None
+    accuracy: Accuracy | None = None
+    accuracy_missing: str | None = None
+    dataset: str | None = None
+    model_name: str | None = None
+    checkpoint: str | None = None
+
+    @property
+    def report_zero_skipping(self) -> Report | None:
+        """The SNN where zeros of real-valued operands cost nothing either; None without a baseline."""
+        return next((c.report for c in self.comparisons if c.report.method == ZERO_SKIPPING), None)
+
+    @property
+    def baseline_zero_skipping(self) -> Report | None:
+        """The twin where zeros cost nothing; None without a baseline."""
+        return next((c.baseline for c in self.comparisons if c.baseline.method == ZERO_SKIPPING), None)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The assessment as plain values, ready for JSON; the key order is fixed."""
+        return {
+            **self.report.to_dict(),
+            "network": self.model_name,
+            "checkpoint": self.checkpoint,
+            "dataset": self.dataset,
+            "accuracy": None if self.accuracy is None else record_fields(self.accuracy),
+            "accuracy_missing": self.accuracy_missing,
+            "baseline": None if self.baseline is None else _without_hardware(self.baseline),
+            "baseline_missing": self.baseline_missing,
+            "comparison": [_comparison(comparison) for comparison in self.comparisons],
+            "second_opinion": None if self.second_opinion is None else _opinion(self.second_opinion),
+            "second_opinion_missing": self.second_opinion_missing,
+        }
+
+    def to_json(self, indent: int | None = 2) -> str:
+        """The assessment as JSON text with a final newline; identical for identical input."""
+        return json.dumps(self.to_dict(), indent=indent, allow_nan=False) + "\n"
+
+
+def assess(
+    model: nn.Module,
+    batches: Batches,
+    hardware: str | Path | Hardware = DEFAULT_HARDWARE,
+    method: str = DEFAULT_METHOD,
+    *,
+    layout: str = "N",
+    time_steps: int | None = None,
+    strict: bool = False,
+    baseline: bool = True,
+    dataset: str | None = None,
+    model_name: str | None = None,
+    checkpoint: str | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> Assessment:
+    """Trace `model` once and its ANN twin once, and set them side by side.
+
+    Args:
+        model: the spiking network; it is left as it was.
+        batches: makes the batches anew for each pass; inputs `n ...` (layout "N"), `t n ...` ("TN") or
+            `n t ...` ("NT"); labels `n` give the accuracy, from the same pass.
+        hardware: name of a shipped profile, path of a TOML file, or a loaded profile.
+        method: of the report and its baseline; the comparisons are always by both methods.
+        layout: where samples and time steps are.
+        time_steps: T, where the neuron layers do not tell it.
+        strict: refuse work that is not counted or not priced.
+        baseline: False leaves the twin out.
+        dataset: what ran, in words; likewise `model_name`, and `checkpoint`, a file name.
+        progress: called after each batch of either pass with the number of its samples.
+
+    Raises:
+        UsageError: unknown layout, hardware or method.
+        TraceError: the model fails on the data, or cannot be traced.
+        DataError: no data, or data that the tracer refuses.
+        UncountedError: see `strict`.
+    """
+    if layout not in AXES:
+        raise UsageError(f"assess: unknown layout {layout!r}; expected one of {', '.join(AXES)}")
+    batch_axis, time_axis = AXES[layout]
+    profile = hardware if isinstance(hardware, Hardware) else load_hardware(hardware)
+    name = model_name or type(model).__name__
+    price(Trace(samples=1), profile, method)  # an unknown method should fail before the network runs
+
+    tally = _Tally(time_axis)
+    with _failures_named(name, tally):
+        facts = trace(
+            model,
+            tally.inputs(batches()),
+            time_steps=time_steps,
+            strict=strict,
+            batch_axis=batch_axis,
+            progress=progress,
+            on_output=tally,
+        )
+    report = price(facts, profile, method)
+    if strict:
+        _refuse_unpriced(report, name)
+    named: dict[str, Any] = {
+        "report": report,
+        "accuracy": tally.accuracy,
+        "accuracy_missing": tally.missing,
+        "dataset": dataset,
+        "model_name": model_name,
+        "checkpoint": checkpoint,
+    }
+    if not baseline:
+        return Assessment(**named, baseline_missing="not asked for")
+    try:
+        twin = ann_twin(model)
+    except TraceError as problem:
+        return Assessment(**named, baseline_missing=str(problem))
+    twin_inputs = _Tally(None)
+    with _failures_named(f"the ANN twin of {name}", twin_inputs, "profile without a baseline (--no-baseline)"):
+        twin_facts = trace(
+            twin,
+            twin_inputs.inputs((at_one_step(x, time_axis), None) for x, _ in batches()),
+            strict=strict,
+            batch_axis=batch_axis,
+            progress=progress,
+        )
+    twin_report = price(twin_facts, profile, method)
+    if strict:
+        _refuse_unpriced(twin_report, f"the ANN twin of {name}")
+    opinion, missing = _ask_fvcore(twin, batches, batch_axis, time_axis)
+    return Assessment(
+        **named,
+        baseline=twin_report,
+        comparisons=tuple(
+            compare(price(facts, profile, each), price(twin_facts, profile, each)) for each in (DENSE, ZERO_SKIPPING)
+        ),
+        second_opinion=opinion,
+        second_opinion_missing=missing,
+    )
+
+
+class _Tally:
+    """Hands inputs to the tracer, keeps their labels, and counts correct outputs in the same pass."""
+
+    def __init__(self, time_axis: int | None) -> None:
+        self.time_axis = time_axis
+        self.labels: Tensor | None = None
+        self.shape: list[int] | None = None
+        self.correct = self.total = 0
+        self.missing: str | None = None
+        """Why there is no accuracy: the first batch that could not be scored decides."""
+
+    def inputs(self, batches: Iterable[tuple[Tensor, Tensor | None]]) -> Iterator[Tensor]:
+        for x, labels in batches:
+            self.labels, self.shape = labels, list(x.shape)
+            yield x
+
+    def __call__(self, output: Any) -> None:
+        """Compare one batch of class scores, `n classes` or summed over time, with its labels."""
+        if isinstance(output, (tuple, list)) and output:
+            output = output[0]
+        if isinstance(output, Tensor) and output.dim() == 3 and self.time_axis is not None:
+            output = output.sum(self.time_axis)
+        labels = self.labels
+        if labels is None:
+            self.missing = self.missing or "the data have no labels"
+        elif not isinstance(output, Tensor) or output.dim() != 2 or len(output) != len(labels):
+            got = list(output.shape) if isinstance(output, Tensor) else type(output).__name__
+            self.missing = self.missing or f"the outputs are no class scores [N, classes] (got {got})"
+        else:
+            self.correct += int((output.argmax(1).cpu() == labels.cpu()).sum())
+            self.total += len(labels)
+
+    @property
+    def accuracy(self) -> Accuracy | None:
+        """None unless every batch had labels and class scores."""
+        return Accuracy(correct=self.correct, total=self.total) if self.missing is None else None
+
+
+@contextmanager
+def _failures_named(
+    name: str, tally: _Tally, remedy: str = "check the data's shape, --layout and --time-steps"
+) -> Iterator[None]:
+    """Turn an error from inside the network into one line that says what it was fed."""
+    try:
+        yield
+    except MODEL_ERRORS as problem:
+        raise TraceError(
+            f"{name} failed on an input of shape {tally.shape} ({first_line(problem)}); {remedy}"
+        ) from problem
+
+
+def first_line(problem: BaseException) -> str:
+    """The class of an error and the first line of its message."""
+    return f"{type(problem).__name__}: {(str(problem).splitlines() or ['no message'])[0]}"
+
+
+def _refuse_unpriced(report: Report, name: str) -> None:
+    if not report.unpriced:
+        return
+    listed = ", ".join(f"{item.action} ({item.count:,} times)" for item in report.unpriced)
+    raise UncountedError(
+        f"strict: {name} did work that {report.hardware.name} does not price: {listed}; expected none; "
+        "choose another hardware profile, or profile without --strict to see it named"
+    )
+
+
+def _ask_fvcore(
+    twin: nn.Module, batches: Batches, batch_axis: int, time_axis: int | None
+) -> tuple[SecondOpinion | None, str | None]:
+    """Cross-check one sample; a model that fvcore cannot follow costs the second opinion, not the report."""
+    first = next(iter(batches()), None)
+    if first is None:
+        raise DataError("assess: the data are empty; pass at least one sample")
+    sample = at_one_step(first[0].narrow(batch_axis, 0, 1), time_axis)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # importing fvcore warns of torch.jit
+        importlib.import_module("fvcore.nn")
+    try:
+        return second_opinion(twin, (sample,), trace(twin, sample, batch_axis=batch_axis)), None
+    except MODEL_ERRORS as problem:
+        return None, f"fvcore could not follow the twin ({type(problem).__name__})"
+
+
+def _without_hardware(report: Report) -> dict[str, Any]:
+    return {key: value for key, value in report.to_dict().items() if key != "hardware"}
+
+
+def _comparison(comparison: Comparison) -> dict[str, Any]:
+    low, high = comparison.report.energy_interval_pj
+    ann_low, ann_high = comparison.baseline.energy_interval_pj
+    samples, ann_samples = comparison.report.trace.samples, comparison.baseline.trace.samples
+    return {
+        **comparison.to_dict(),
+        "ratio_low": (ann_low / ann_samples) / (high / samples) if high else None,
+        "ratio_high": (ann_high / ann_samples) / (low / samples) if low else None,
+    }
+
+
+def _opinion(opinion: SecondOpinion) -> dict[str, Any]:
+    # What fvcore says it skipped names torch's operators of one version, so it stays out.
+    return {
+        "ours": opinion.ours,
+        "fvcore": opinion.fvcore,
+        "agrees": opinion.agrees,
+        "rows": [record_fields(row) for row in opinion.rows],
+    }

@@ -1,0 +1,184 @@
+"""What a report says below its table: labelled sentences, shared by the terminal and Markdown."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Any
+
+from snn_energy.reporting.document import Document
+from snn_energy.reporting.numbers import (
+    ENERGY_DECIMALS,
+    apportion,
+    energy,
+    energy_unit,
+    fixed,
+    percent,
+    ratio,
+)
+
+Fact = tuple[str, str]
+"""A label and its sentence."""
+
+COMPONENTS = (("mac", "MACs"), ("ac", "ACs"), ("neuron", "neuron updates"), ("other", "other arithmetic"))
+COMPARED = (("arithmetic", "ANN, dense"), ("arithmetic-zero-skipping", "ANN, zero-skipping"))
+
+
+TWIN_NOTE = (
+    "the ANN is the network's twin: ReLU in place of every neuron, T = 1, the SNN's weights; an ANN "
+    "trained for itself would skip other zeros"
+)
+
+
+def headline(document: Document) -> str:
+    """What was run: network, checkpoint, data, time steps."""
+    words = [document.get("network") or document.get("model") or "network"]
+    if document.get("checkpoint"):
+        words.append(f"({document['checkpoint']})")
+    words.append(f"on {document.get('dataset') or _samples(document['samples'])}")
+    steps = document.get("time_steps")
+    return " ".join(words) + ("" if steps is None else f", T = {steps}")
+
+
+def facts(document: Document) -> list[Fact]:
+    """Everything but the table, in the order of reading."""
+    return [
+        *_accuracy(document),
+        _energy(document),
+        *_baseline(document),
+        *_second_opinion(document),
+        _certificate(document),
+        *_unpriced(document),
+        *_hardware(document),
+    ]
+
+
+def legend() -> str:
+    """What the columns mean."""
+    return (
+        "Per inference. nonzero: share of operands that are not 0; rate: spikes per neuron and time step. "
+        "A projection's energy includes its bias additions."
+    )
+
+
+def _samples(count: int) -> str:
+    return f"{count:,} sample{'' if count == 1 else 's'}"
+
+
+def _accuracy(document: Document) -> list[Fact]:
+    accuracy = document.get("accuracy")
+    if not accuracy:
+        missing = document.get("accuracy_missing")
+        return [("accuracy", f"none: {missing}")] if missing else []
+    correct, total = accuracy["correct"], accuracy["total"]
+    return [("accuracy", f"{percent(correct, total)} ({correct:,} of {total:,})")]
+
+
+def _energy(document: Document) -> Fact:
+    samples: int = document["samples"]
+    parts = [
+        sum((Fraction(row[f"{key}_pj"]) for row in document["rows"]), Fraction()) / samples for key, _ in COMPONENTS
+    ]
+    unit, size = energy_unit(sum(parts, Fraction()))
+    printed = apportion([part / size * 10**ENERGY_DECIMALS for part in parts])
+    steps = sum(printed)
+    split = " + ".join(
+        f"{fixed(value, ENERGY_DECIMALS)} {label}"
+        for value, (_, label) in zip(printed, COMPONENTS, strict=True)
+        if value
+    )
+    text = f"{fixed(steps, ENERGY_DECIMALS)} {unit} per inference"
+    return "energy", f"{text} = {split}" if split else text
+
+
+def _baseline(document: Document) -> list[Fact]:
+    if "comparison" not in document:
+        return []
+    if document.get("baseline") is None:
+        return [("ANN", f"none: {document.get('baseline_missing') or 'not traced'}")]
+    found: list[Fact] = []
+    labels = dict(COMPARED)
+    unit = energy_unit(document["totals"]["energy_per_inference_pj"])
+    for item in document["comparison"]:
+        label = labels.get(item["method"], f"ANN, {item['method']}")
+        found.append((label, _against(item, unit)))
+    found.append(("", TWIN_NOTE))
+    return found
+
+
+def _against(item: dict[str, Any], unit: tuple[str, int]) -> str:
+    ann, snn = (energy(item[f"{side}_energy_per_inference_pj"], unit) for side in ("ann", "snn"))
+    value, low, high = item["ratio"], item["ratio_low"], item["ratio_high"]
+    if value is None:
+        return f"{ann}; no ratio, the SNN needs no energy"
+    if low is not None and high is not None and low != high:
+        return f"{ann}, {ratio(low)} to {ratio(high)} times the SNN's {snn} (uncounted work on either side)"
+    return f"{ann}, {ratio(value)} times the SNN's {snn}"
+
+
+def _second_opinion(document: Document) -> list[Fact]:
+    if document.get("baseline") is None:
+        return []
+    opinion = document.get("second_opinion")
+    if opinion is None:
+        return [("second opinion", f"none: {document.get('second_opinion_missing') or 'not asked for'}")]
+    if opinion["agrees"]:
+        return [("second opinion", f"dense MACs of the twin agree with fvcore: {opinion['ours']:,}")]
+    differ = "; ".join(
+        f"{row['family']} {row['ours']:,} here, {row['fvcore']:,} by fvcore ({row['explanation']})"
+        for row in opinion["rows"]
+        if row["ours"] != row["fvcore"]
+    )
+    return [("second opinion", f"dense MACs of the twin differ from fvcore: {differ}")]
+
+
+def _certificate(document: Document) -> Fact:
+    coverage = document["coverage"]
+    counted, free, uncounted = (len(coverage[key]) for key in ("counted", "free", "uncounted"))
+    numbers = f"{counted} operator{'' if counted == 1 else 's'} counted, {free} free, {uncounted} uncounted"
+    text = f"complete: {numbers}"
+    if uncounted:
+        names = "; ".join(
+            f"{record['name']} in {', '.join(record['modules'])}, at most {record['bound']:,} MACs in all samples"
+            for record in coverage["uncounted"]
+        )
+        totals, samples = document["totals"], document["samples"]
+        low, high = totals["energy_pj"] / samples, totals["energy_upper_pj"] / samples
+        unit = energy_unit(high)
+        text = (
+            f"INCOMPLETE: {numbers}: {names}; the energy of one inference lies between {energy(low, unit)} "
+            f"and {energy(high, unit)}"
+        )
+    if coverage.get("never_called"):
+        text += f"; never called: {', '.join(coverage['never_called'])}"
+    return "certificate", text
+
+
+def _unpriced(document: Document) -> list[Fact]:
+    samples: int = document["samples"]
+    return [
+        (
+            "unpriced",
+            f"{item['action']}, {_each(item['count'], samples)} per inference, not in the energy: {item['reason']}",
+        )
+        for item in document.get("unpriced", ())
+    ]
+
+
+def _each(count: int, samples: int) -> str:
+    return f"{count // samples:,}" if count % samples == 0 else f"{count / samples:,.1f}"
+
+
+def _hardware(document: Document) -> list[Fact]:
+    hardware = document["hardware"]
+    found = [
+        (
+            "hardware",
+            f"{hardware['name']}: {hardware.get('title', '')}; {hardware.get('scope', '')} prices; "
+            f"method {document.get('method', '')}",
+        )
+    ]
+    used = {price["source"] for price in hardware.get("energy_pj", {}).values()}
+    for key, source in hardware.get("sources", {}).items():
+        if key in used:
+            found.append(("source", ", ".join(part for part in (source["citation"], source.get("url")) if part)))
+    return found

@@ -1,0 +1,265 @@
+"""What is profiled: a network and its data, resolved from the names and paths that a user gives."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import re
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from snn_energy.errors import CheckpointError, UsageError
+from snn_energy.models import InputSpec, load_checkpoint, load_state_dict_file, pretrained, pretrained_names
+from snn_energy.models.suggest import unknown
+from snn_energy.reporting.assessment import MODEL_ERRORS, Assessment, assess, first_line
+from snn_energy.training import ImageSet, dataset_names, load_images
+
+DEFAULT_BATCH_SIZE = 250
+"""Samples per call. Counts do not depend on it, except the number of calls."""
+
+FACTORY_ERRORS = (*MODEL_ERRORS, NameError, OSError)
+"""What the user's own code raises when it is wrong, or called wrongly."""
+
+IMAGE_SIZE = re.compile(r"(\d+)x(\d+)x(\d+)")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataRequest:
+    """Which data to run: `source` None is the checkpoint's own data set, `samples` None all of them."""
+
+    source: str | None = None
+    split: str = "test"
+    data_dir: str | Path | None = None
+    layout: str = "N"
+    resize: bool = False
+    image_size: str | None = None
+    """C x H x W of the images that a network of the user's own takes, like "3x32x32"."""
+    samples: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """A network ready to run, with its data."""
+
+    model: nn.Module
+    name: str
+    checkpoint: str | None
+    """File name of the weights, without its folder."""
+    images: ImageSet
+    spec: InputSpec | None
+    """How pixels become inputs; None divides 8-bit pixels by 255."""
+    dataset: str
+
+    def assess(self, *, batch_size: int = DEFAULT_BATCH_SIZE, **options: Any) -> Assessment:
+        """Assess this network on these data; `options` as in `assessment.assess`.
+
+        Raises:
+            UsageError: `batch_size` below 1.
+        """
+        if batch_size < 1:
+            raise UsageError(f"batch size must be >= 1 (got {batch_size}); try {DEFAULT_BATCH_SIZE}")
+
+        def batches() -> Iterable[tuple[Tensor, Tensor | None]]:
+            return self.images.batches(batch_size, self.spec)
+
+        return assess(
+            self.model,
+            batches,
+            layout=self.images.layout,
+            dataset=self.dataset,
+            model_name=self.name,
+            checkpoint=self.checkpoint,
+            **options,
+        )
+
+
+def checkpoint_subject(checkpoint: str, data: DataRequest, time_steps: int | None = None) -> Subject:
+    """A checkpoint of this package: a path, or the name of a shipped one.
+
+    Raises:
+        UsageError: no such name, or options that do not fit a checkpoint.
+        CheckpointError, DataError: a file that cannot be used.
+    """
+    if data.image_size is not None:
+        raise UsageError(
+            "--image-size is for a network of your own (--model); a checkpoint knows its input: use --resize"
+        )
+    path = _checkpoint_path(checkpoint)
+    loaded = load_checkpoint(path)
+    if time_steps is not None:
+        _set_time_steps(loaded.model, loaded.model_name, time_steps)
+    source = loaded.dataset if data.source is None else data.source
+    images, text = _load(data, source, loaded.input.shape, loaded.classes, resize=data.resize)
+    return Subject(
+        model=loaded.model,
+        name=loaded.model_name,
+        checkpoint=path.name,
+        images=images,
+        spec=loaded.input,
+        dataset=text,
+    )
+
+
+def factory_subject(
+    factory: str,
+    data: DataRequest,
+    *,
+    weights: str | None = None,
+    arguments: str | None = None,
+    time_steps: int | None = None,
+    seed: int = 0,
+) -> Subject:
+    """A network of the user's own: `package.module:factory`, called with `arguments` (a JSON object).
+
+    `weights` is a plain state dict; without it the factory's own weights are used, drawn with `seed`.
+
+    Raises:
+        UsageError: the factory is not found, fails, or makes no module; no data are named.
+        CheckpointError, DataError: a file that cannot be used.
+    """
+    if data.source is None:
+        raise UsageError(f"--model {factory} needs --data: a data set ({', '.join(dataset_names())}), file or folder")
+    shape = None if data.image_size is None else _parse_size(data.image_size)
+    torch.manual_seed(seed)
+    model = _build(factory, _parse_arguments(arguments))
+    if weights is not None:
+        _load_weights(model, Path(weights), factory)
+    if time_steps is not None:
+        _set_time_steps(model, factory, time_steps)
+    images, text = _load(data, data.source, shape, None, resize=data.resize or shape is not None)
+    return Subject(
+        model=model.eval(),
+        name=factory,
+        checkpoint=None if weights is None else Path(weights).name,
+        images=images,
+        spec=None,
+        dataset=text,
+    )
+
+
+def _checkpoint_path(checkpoint: str) -> Path:
+    path = Path(checkpoint)
+    if not path.is_file() and checkpoint in pretrained_names():
+        return pretrained(checkpoint)
+    if not path.exists() and not path.suffix and path.name == checkpoint:
+        hint = unknown("pretrained model", checkpoint, pretrained_names())
+        raise UsageError(f"{checkpoint}: no such file, and {hint}")
+    return path
+
+
+def _load(
+    data: DataRequest,
+    source: str,
+    shape: tuple[int, ...] | None,
+    classes: tuple[str, ...] | None,
+    *,
+    resize: bool,
+) -> tuple[ImageSet, str]:
+    """The images and what to call them: names without folders, so that reports agree between machines."""
+    images = load_images(
+        source,
+        data.split,
+        data_dir=data.data_dir,
+        shape=shape,
+        layout=data.layout,
+        resize=resize,
+        classes=classes,
+    )
+    available = len(images)
+    if data.samples is not None:
+        images = images.head(data.samples)
+    which = f"{source}, {data.split} split" if source in dataset_names() else Path(source).resolve().name
+    count = f"all {available:,}" if len(images) == available else f"first {len(images):,} of {available:,}"
+    return images, f"{which}, {count} samples" if available != 1 else f"{which}, 1 sample"
+
+
+def _set_time_steps(model: nn.Module, name: str, time_steps: int) -> None:
+    if time_steps < 1:
+        raise UsageError(f"--time-steps must be >= 1 (got {time_steps})")
+    if not isinstance(getattr(model, "time_steps", None), int):
+        raise UsageError(
+            f"--time-steps: {name} has no attribute time_steps to set; give T to its factory with "
+            "--model-args, or as an axis of the data with --layout"
+        )
+    model.time_steps = time_steps  # type: ignore[assignment]
+
+
+def _parse_size(text: str) -> tuple[int, ...]:
+    match = IMAGE_SIZE.fullmatch(text)
+    if match is None or "0" in match.groups():
+        raise UsageError(f"--image-size must be CxHxW, like 3x32x32 (got {text!r})")
+    return tuple(int(number) for number in match.groups())
+
+
+def _parse_arguments(text: str | None) -> Mapping[str, Any]:
+    if text is None:
+        return {}
+    try:
+        value = json.loads(text)
+    except ValueError as problem:
+        raise UsageError(
+            f"--model-args must be a JSON object, like '{{\"width\": 8}}' (got {text!r}: {problem})"
+        ) from None
+    if not isinstance(value, dict):
+        raise UsageError(f"--model-args must be a JSON object, like '{{\"width\": 8}}' (got {text!r})")
+    return value
+
+
+def _build(factory: str, arguments: Mapping[str, Any]) -> nn.Module:
+    function = _find_factory(factory)
+    try:
+        model = function(**arguments)
+    except FACTORY_ERRORS as problem:
+        raise UsageError(
+            f"--model {factory} failed ({first_line(problem)}); check its arguments (--model-args)"
+        ) from problem
+    if not isinstance(model, nn.Module):
+        raise UsageError(f"--model {factory} must make a torch.nn.Module (got {type(model).__name__})")
+    return model
+
+
+def _find_factory(factory: str) -> Callable[..., Any]:
+    module_name, _, function_name = factory.partition(":")
+    if not module_name or not function_name:
+        raise UsageError(f"--model must be package.module:factory (got {factory!r})")
+    here = os.getcwd()  # noqa: PTH109 (sys.path holds text)
+    if here not in sys.path:
+        sys.path.insert(0, here)  # as `python -m` does
+    try:
+        module = importlib.import_module(module_name)
+    except (ImportError, SyntaxError, *FACTORY_ERRORS) as problem:
+        raise UsageError(
+            f"--model {factory}: cannot import {module_name} ({first_line(problem)}); "
+            "run the command in the folder that holds it"
+        ) from problem
+    found: Any = module
+    for part in function_name.split("."):
+        found = getattr(found, part, None)
+    if not callable(found):
+        names = [name for name, value in vars(module).items() if callable(value) and not name.startswith("_")]
+        raise UsageError(f"--model {factory}: {unknown('factory', function_name, names)}")
+    return found  # type: ignore[no-any-return]
+
+
+def _load_weights(model: nn.Module, path: Path, factory: str) -> None:
+    """Give the network its weights after every name and shape has been compared."""
+    state = load_state_dict_file(path)
+    wanted = model.state_dict()
+    for what, names in (("missing", set(wanted) - set(state)), ("unexpected", set(state) - set(wanted))):
+        if names:
+            shown = ", ".join(sorted(names)[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+            raise CheckpointError(f"{path}: {what} weights for {factory}: {shown}; give the state dict of this network")
+    for name, value in state.items():
+        if value.shape != wanted[name].shape:
+            raise CheckpointError(
+                f"{path}: {name} has the wrong shape: expected {list(wanted[name].shape)} for {factory} (got "
+                f"{list(value.shape)}); check --model-args"
+            )
+    model.load_state_dict(state)

@@ -1,0 +1,103 @@
+"""`snn-energy train`: from a command line to a checkpoint, and back after an interruption."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from typer.testing import CliRunner
+
+from snn_energy.cli import app
+from snn_energy.models import load_checkpoint
+from snn_energy.training import state_path
+
+QUICK = ["--data", "digits", "--epochs", "2", "--time-steps", "2", "--widths", "4", "--batch-size", "256"]
+
+
+@pytest.fixture
+def run(monkeypatch, tmp_path):
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.chdir(tmp_path)
+    return lambda *words: CliRunner().invoke(app, ["train", *words])
+
+
+def test_one_plain_line_for_each_epoch(run, tmp_path):
+    result = run(*QUICK)
+    assert (result.exit_code, result.stderr) == (0, "")
+    lines = result.stdout.splitlines()
+    assert re.fullmatch(r"1,437 images, [\d,]+ parameters, epochs 1 to 3", lines[0])
+    for number, phase in ((1, "train"), (2, "train"), (3, "snap ")):
+        assert re.fullmatch(
+            rf"epoch {number}/3  {phase}  loss \d\.\d{{4}}  train accuracy [\d.]+%  lr 0\.\d{{4}}  [\d.]+ s",
+            lines[number],
+        )
+    assert re.fullmatch(r"test accuracy [\d.]+% \(\d+ of 360\)", lines[4])
+    assert re.fullmatch(r"with 8-bit weights, as saved, [\d.]+% \(\d+ of 360\)", lines[5])
+    assert lines[6] == "wrote digits.pt; see its energy with: snn-energy profile digits.pt"
+    checkpoint = load_checkpoint(tmp_path / "digits.pt")
+    assert checkpoint.time_steps == 2
+    assert list(checkpoint.model_args["widths"]) == [4]
+    assert checkpoint.training["command"] == f"snn-energy train {' '.join(QUICK)}"
+    assert [path.name for path in tmp_path.iterdir()] == ["digits.pt"]
+
+
+def test_a_recipe_can_be_changed(run, tmp_path):
+    result = run(
+        "--recipe", "digits-cnn", "--epochs", "1", "--widths", "4", "--lr", "0.05", "--seed", "3", "--out", "x.pt"
+    )
+    assert result.exit_code == 0
+    recipe = load_checkpoint(tmp_path / "x.pt").training["recipe"]
+    assert (recipe["epochs"], recipe["learning_rate"], recipe["seed"], recipe["batch_size"]) == (1, 0.05, 3, 64)
+
+
+def test_ctrl_c_says_how_to_go_on_and_going_on_works(run, tmp_path, monkeypatch):
+    import snn_energy.cli.train as command
+
+    assert run(*QUICK, "--out", "whole.pt").exit_code == 0
+
+    class Impatient(command._Listener):
+        def __call__(self, event):
+            super().__call__(event)
+            if getattr(event, "phase", None) == "train" and event.epoch == 1:
+                raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(command, "_Listener", Impatient)
+        result = run(*QUICK, "--out", "x.pt")
+    assert result.exit_code == 130
+    resume = f"snn-energy train {' '.join(QUICK)} --out x.pt --resume"
+    assert result.stderr == f"interrupted after epoch 1 of 3; go on with: {resume}\n"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["whole.pt", state_path(tmp_path / "x.pt").name]
+    refused = run(*QUICK, "--out", "x.pt")
+    assert refused.exit_code == 2
+    assert "unfinished training" in refused.stderr
+    resumed = run(*resume.split()[2:])
+    assert resumed.exit_code == 0
+    assert resumed.stdout.startswith("1,437 images")
+    assert "epochs 2 to 3" in resumed.stdout
+    whole, again = (load_checkpoint(tmp_path / name).model.state_dict() for name in ("whole.pt", "x.pt"))
+    assert all(bool((whole[name] == again[name]).all()) for name in whole)
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        ("", 2, "nothing to train: give --recipe (fashion-cnn, digits-cnn) or --data (digits, fashion-mnist)"),
+        ("--recipe digit-cnn", 2, "unknown recipe 'digit-cnn': did you mean 'digits-cnn'?"),
+        ("--data digit", 2, "unknown data set 'digit': did you mean 'digits'?"),
+        ("--data digits --epochs 0", 2, "recipe: epochs must be an integer from 1 (got 0)"),
+        ("--data digits --lr -1", 2, "recipe: learning_rate must be a number from 0 (got -1.0)"),
+        ("--data digits --widths 4,x", 2, "--widths must be integers >= 1 with commas between them"),
+        ("--data digits --widths 0", 2, "--widths must be integers >= 1"),
+        ("--data digits --threads 0", 2, "--threads must be >= 1 (got 0)"),
+        ("--data digits --out x.bin", 2, "x.bin: a checkpoint's name must end in .pt or .safetensors"),
+        ("--data digits --resume", 2, "digits.pt.resume: no unfinished training to resume"),
+        ("--data fashion-mnist --data-dir .", 1, "fashion-mnist: expected train-images-idx3-ubyte.gz"),
+    ],
+)
+def test_bad_requests_are_one_line_and_leave_nothing_behind(run, tmp_path, words, code, message):
+    result = run(*words.split())
+    assert (result.exit_code, result.stdout) == (code, "")
+    assert len(result.stderr.splitlines()) == 1
+    assert result.stderr.startswith(f"error: {message}")
+    assert list(tmp_path.iterdir()) == []
