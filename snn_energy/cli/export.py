@@ -69,9 +69,7 @@ def onnx_command(
             show_default=False,
         ),
     ],
-    output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="FILE", help="File to write.", show_default=False)
-    ],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="File to write.", show_default=False)],
     opset: Annotated[
         int | None,
         typer.Option(metavar="N", help="ONNX operator set; 18, read by most tools, if not given."),

@@ -44,8 +44,7 @@ class Group(TyperGroup):
             known = self.list_commands(ctx)
             close = get_close_matches(name, known, n=1)
             ctx.fail(
-                f'no command "{name}"; '
-                + (f'did you mean "{close[0]}"?' if close else f"commands: {', '.join(known)}")
+                f'no command "{name}"; ' + (f'did you mean "{close[0]}"?' if close else f"commands: {', '.join(known)}")
             )
         return super().resolve_command(ctx, args)
 

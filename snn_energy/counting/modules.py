@@ -17,13 +17,14 @@ from snn_energy.counting.ops import COUNTED, PRODUCTS, Call
 from snn_energy.counting.recorder import Recorder
 from snn_energy.counting.tags import Origin, Tag
 
-Finish = Callable[[Tensor], None]
+Finish = Callable[[Tensor | None], None]
+"""Takes the module's output, or None after an exception."""
 Shortcut = Callable[[Recorder, nn.Module, Tensor], Finish | None]
 
 
 def shortcut(recorder: Recorder, module: nn.Module, args: tuple[Any, ...]) -> Finish | None:
     """Count a leaf module from its input; returns what to do with its output, or None if dispatch must count it."""
-    row = _SHORTCUTS.get(type(module))
+    row = SHORTCUTS.get(type(module))
     if row is None or len(args) != 1 or not isinstance(args[0], Tensor):
         return None
     if module._forward_pre_hooks or module._forward_hooks or "forward" in module.__dict__:
@@ -43,10 +44,11 @@ def _convolution(recorder: Recorder, module: nn.Module, x: Tensor) -> Finish | N
     args = (x, weight, bias, module.stride, module.padding, module.dilation, False, (0,), module.groups)
     after = PRODUCTS["convolution"](recorder, Call("convolution", args, {}, (x, weight), None))
 
-    def finish(out: Tensor) -> None:
-        recorder.mark(out, Tag(recorder, Origin.DATA))
-        if after is not None:
-            after(out)
+    def finish(out: Tensor | None) -> None:
+        if out is not None:
+            recorder.mark(out, Tag(recorder, Origin.DATA))
+            if after is not None:
+                after(out)
 
     return finish
 
@@ -56,9 +58,10 @@ def _batch_norm(recorder: Recorder, module: nn.Module, x: Tensor) -> Finish | No
     if module.running_mean is None:
         return None
 
-    def finish(out: Tensor) -> None:
-        recorder.mark(out, Tag(recorder, Origin.DATA))
-        COUNTED["native_batch_norm"](recorder, Call("native_batch_norm", (x,), {}, (x,), out))
+    def finish(out: Tensor | None) -> None:
+        if out is not None:
+            recorder.mark(out, Tag(recorder, Origin.DATA))
+            COUNTED["native_batch_norm"](recorder, Call("native_batch_norm", (x,), {}, (x,), out))
 
     return finish
 
@@ -69,14 +72,15 @@ def _max_pool(recorder: Recorder, module: nn.Module, x: Tensor) -> Finish | None
         return None
     name = {nn.MaxPool2d: "max_pool2d_with_indices", nn.MaxPool3d: "max_pool3d_with_indices"}[type(module)]
 
-    def finish(out: Tensor) -> None:
-        recorder.mark(out, Tag(recorder, Origin.DATA))
-        COUNTED[name](recorder, Call(name, (x, module.kernel_size), {}, (x,), out))
+    def finish(out: Tensor | None) -> None:
+        if out is not None:
+            recorder.mark(out, Tag(recorder, Origin.DATA))
+            COUNTED[name](recorder, Call(name, (x, module.kernel_size), {}, (x,), out))
 
     return finish
 
 
-_SHORTCUTS: dict[type[nn.Module], Shortcut] = {
+SHORTCUTS: dict[type[nn.Module], Shortcut] = {
     **dict.fromkeys((nn.Conv1d, nn.Conv2d, nn.Conv3d), _convolution),
     **dict.fromkeys((nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d), _batch_norm),
     **dict.fromkeys((nn.MaxPool2d, nn.MaxPool3d), _max_pool),

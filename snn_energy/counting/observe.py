@@ -41,11 +41,14 @@ class Operand:
     nonzero: Tensor | None = None
     """Non-zero elements so far, where the projection's own map does not tell them: a float64 scalar on the device."""
     _guess: float | None = None
+    _proven: float | None = None
 
     def look(self, x: Tensor, known_scale: float | None = None) -> Look:
         """Mask and class of one operand tensor of any shape; `known_scale` is a spike scale that is already proven."""
         if known_scale is not None:
-            self._saw([abs(known_scale)], x, positive=known_scale > 0, negative=known_scale < 0)
+            if known_scale != self._proven:
+                self._saw([abs(known_scale)], x, positive=known_scale > 0, negative=known_scale < 0)
+                self._proven = known_scale
             mask = x if known_scale == 1 and x.dtype in _FLOATS else _mask(x)
             return Look(mask, mask, abs(known_scale))
         if x.dtype is torch.bool:

@@ -32,16 +32,21 @@ class _NeuronTally:
     calls: int = 0
     updates: int = 0
     state_elements: int = 0
-    spikes: dict[int, Tensor] = field(default_factory=dict)
-    """Running sums of calls by the time step they begin at: one float64 element for each step from there."""
+    steps: list[int] = field(default_factory=list)
+    """Spikes of each time step in the batches that are through."""
+    pending: list[tuple[int, Sequence[Tensor]]] = field(default_factory=list)
+    """First time step and counts (0-dim, on the device) of each call of the batch that runs."""
 
-    def spikes_per_step(self) -> tuple[int, ...]:
-        """Read the sums off the device."""
-        steps = [0] * max((first + len(sums) for first, sums in self.spikes.items()), default=0)
-        for first, sums in self.spikes.items():
-            for step, count in enumerate(sums.tolist(), start=first):
-                steps[step] += int(count)
-        return tuple(steps)
+    def read(self) -> None:
+        """Take the pending counts off the device: once for each batch, all calls together."""
+        if not self.pending:
+            return
+        counts = torch.stack([count.double() for _, call in self.pending for count in call]).tolist()
+        positions = [first + step for first, call in self.pending for step in range(len(call))]
+        self.steps.extend([0] * (max(positions) + 1 - len(self.steps)))
+        for position, count in zip(positions, counts, strict=True):
+            self.steps[position] += int(count)
+        self.pending.clear()
 
 
 @dataclass(slots=True)
@@ -61,6 +66,9 @@ class Recorder:
         self.paths: dict[int, str] = {id(m): _plain(name) for name, m in model.named_modules()}
         self.modules = list(model.modules())  # keeps the identities of `paths` alive
         self.stack: list[nn.Module] = []
+        self.path = ""
+        """Path of the innermost running module that the model knows; "" for the model itself."""
+        self._outer_paths: list[str] = []
         self.called: set[int] = set()
         self.products = 0
         """Products reported so far."""
@@ -94,17 +102,27 @@ class Recorder:
         """The innermost module that is running."""
         return self.stack[-1] if self.stack else None
 
-    @property
-    def path(self) -> str:
-        """Its path; modules made on the fly are charged to the nearest module that the model knows."""
-        for module in reversed(self.stack):
-            name = self.paths.get(id(module))
-            if name is not None:
-                return name
-        return ""
+    def enter(self, module: nn.Module) -> None:
+        """Step into a module; one made on the fly is charged to the nearest module that the model knows."""
+        self.stack.append(module)
+        self.called.add(id(module))
+        self._outer_paths.append(self.path)
+        self.path = self.paths.get(id(module), self.path)
+
+    def leave(self) -> None:
+        """Step out of the innermost module."""
+        self.stack.pop()
+        self.path = self._outer_paths.pop()
+
+    def leave_all(self) -> None:
+        """Step out of everything, after an exception."""
+        while self.stack:
+            self.leave()
 
     def begin_batch(self, inputs: Iterable[Tensor]) -> None:
         """Declare the tensors of the next call as data; time steps start again from zero."""
+        for tally in self.neuron_tallies.values():
+            tally.read()
         for key in self._inputs:
             del self._known[key]
         self._inputs = []
@@ -289,14 +307,7 @@ class Recorder:
         if spikes.numel():
             per_sample = spikes.numel() // (by_step.shape[0] * (by_step.shape[1] if by_step.dim() > 1 else 1))
             tally.state_elements = max(tally.state_elements, row.state_variables * per_sample)
-        counts = _spikes_per_step(by_step, row.binary_scale, tapped)
-        known = tally.spikes.get(first)
-        if known is not None and len(known) != len(counts):  # another T than before: keep the longer sum
-            known, counts = (known, counts) if len(known) > len(counts) else (counts, known)
-            known[: len(counts)] += counts
-            tally.spikes[first] = known
-        else:
-            tally.spikes[first] = counts if known is None else known + counts
+        tally.pending.append((first, _spikes_per_step(by_step, row.binary_scale, tapped)))
         hang_tag(spikes, Tag(self, Origin.DATA, spike_scale=row.binary_scale))
 
     def is_data(self, tensor: Tensor) -> None:
@@ -328,6 +339,8 @@ class Recorder:
 
     def neurons(self) -> tuple[NeuronCounts, ...]:
         """Records of all neuron layers that ran, in order of first call."""
+        for tally in self.neuron_tallies.values():
+            tally.read()
         return tuple(
             NeuronCounts(
                 name=name,
@@ -335,7 +348,7 @@ class Recorder:
                 calls=tally.calls,
                 updates=tally.updates,
                 state_elements=tally.state_elements,
-                spikes_per_step=tally.spikes_per_step(),
+                spikes_per_step=tuple(tally.steps),
                 update_adds=tally.row.adds,
                 update_muls=tally.row.muls,
                 update_compares=tally.row.compares,
@@ -382,12 +395,11 @@ class Recorder:
                 yield path or ROOT
 
 
-def _spikes_per_step(by_step: Tensor, scale: float | None, tapped: Sequence[Tensor]) -> Tensor:
-    """Non-zero elements of each time step: float64 [t]; a plain sum where every spike is 1 and the sum stays exact."""
-    flat = by_step.flatten(1) if by_step.dim() > 1 else by_step.unsqueeze(1)
-    if scale == 1 and by_step.dtype is torch.float32 and flat.shape[1] < EXACT_SPIKES:
-        return (torch.stack(list(tapped)) if len(tapped) == len(flat) else flat.sum(1)).double()
-    return torch.count_nonzero(flat, dim=1).double()
+def _spikes_per_step(by_step: Tensor, scale: float | None, tapped: Sequence[Tensor]) -> Sequence[Tensor]:
+    """Non-zero elements of each time step, 0-dim each; a plain sum where every spike is 1 and the sum stays exact."""
+    if scale == 1 and by_step.dtype is torch.float32 and by_step.numel() < EXACT_SPIKES * len(by_step):
+        return tapped if len(tapped) == len(by_step) else by_step.reshape(len(by_step), -1).sum(1).unbind()
+    return torch.count_nonzero(by_step.reshape(len(by_step), -1), dim=1).unbind()
 
 
 def _plain(name: str) -> str:

@@ -21,7 +21,7 @@ from torch.nn.modules.module import register_module_forward_hook, register_modul
 
 from snn_energy.counting.counts import Trace
 from snn_energy.counting.dispatch import CountingMode
-from snn_energy.counting.modules import shortcut
+from snn_energy.counting.modules import SHORTCUTS, shortcut
 from snn_energy.counting.ops.products import RECURRENT, WEIGHTED
 from snn_energy.counting.recorder import Recorder
 from snn_energy.counting.taps import SPIKE_TAP
@@ -182,24 +182,27 @@ def _watch_modules(recorder: Recorder, mode: CountingMode, restore: ExitStack) -
     products: list[int] = []
     silent: list[tuple[nn.Module, Callable[[Any], None]]] = []
 
-    def silence(module: nn.Module, finish: Callable[[Any], None]) -> None:
-        silent.append((module, finish))
-        mode.__exit__(None, None, None)  # type: ignore[no-untyped-call]
-
-    def enter(module: nn.Module, args: Any) -> None:
-        recorder.stack.append(module)
-        recorder.called.add(id(module))
-        if silent:
-            return
+    def count_from_hook(module: nn.Module, args: Any) -> Callable[[Any], None] | None:
         if id(module) in recorder.neuron_rows:
             tap: list[Tensor] = []
-            token = SPIKE_TAP.set(tap)
-            silence(module, partial(_count_neuron, recorder, module, tap, token))
+            return partial(_count_neuron, recorder, module, tap, SPIKE_TAP.set(tap))
+        return shortcut(recorder, module, args)
+
+    def enter(module: nn.Module, args: Any) -> None:
+        recorder.enter(module)
+        if silent:
             return
-        finish = shortcut(recorder, module, args)
-        if finish is not None:
-            silence(module, lambda output: None if output is None else finish(output))
-            return
+        if id(module) in recorder.neuron_rows or type(module) in SHORTCUTS:
+            mode.__exit__(None, None, None)  # type: ignore[no-untyped-call]  # what we do here is not the model's work
+            finish = None
+            try:
+                finish = count_from_hook(module, args)
+            finally:
+                if finish is None:
+                    mode.__enter__()  # type: ignore[no-untyped-call]
+            if finish is not None:
+                silent.append((module, finish))
+                return
         if isinstance(module, WEIGHTED):
             products.append(recorder.products)
         if isinstance(module, RECURRENT):
@@ -226,9 +229,9 @@ def _watch_modules(recorder: Recorder, mode: CountingMode, restore: ExitStack) -
             result = _first_tensor(output)
             if products.pop() == recorder.products and result is not None and result.numel():
                 recorder.check_seen(module, result)
-        recorder.stack.pop()
+        recorder.leave()
 
-    restore.callback(recorder.stack.clear)
+    restore.callback(recorder.leave_all)
     restore.enter_context(_removed(register_module_forward_pre_hook(enter)))
     restore.enter_context(_removed(register_module_forward_hook(leave, always_call=True)))
 

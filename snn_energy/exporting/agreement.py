@@ -46,8 +46,7 @@ def verify_onnx(
     """
     if inputs.dim() == 0 or len(inputs) == 0:
         raise DataError(
-            f"verify_onnx: expected at least one input [N, ...] (got shape {list(inputs.shape)});"
-            " give some images"
+            f"verify_onnx: expected at least one input [N, ...] (got shape {list(inputs.shape)}); give some images"
         )
     name = "the exported model" if isinstance(source, bytes) else str(source)
     run = _session(source, name)
@@ -69,9 +68,7 @@ def verify_onnx(
         apart = np.where(np.isnan(flat) & np.isnan(wanted), 0.0, np.abs(flat.astype(np.float64) - wanted))
         worst = max(worst, float(np.nan_to_num(apart, nan=np.inf).max()))
         largest = max(largest, float(np.nan_to_num(np.abs(wanted), posinf=0.0).max()))
-    return Agreement(
-        samples=len(inputs), same_class=same, max_abs_diff=worst, largest=largest, bit_equal=bit_equal
-    )
+    return Agreement(samples=len(inputs), same_class=same, max_abs_diff=worst, largest=largest, bit_equal=bit_equal)
 
 
 class _Session:
@@ -102,18 +99,14 @@ class _Session:
         try:
             self._session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
         except self._failures as problem:
-            raise ExportError(
-                f"{name}: onnxruntime cannot load it: {first_line(problem)}; {_REMEDY}"
-            ) from None
+            raise ExportError(f"{name}: onnxruntime cannot load it: {first_line(problem)}; {_REMEDY}") from None
 
     def __call__(self, array: np.ndarray) -> np.ndarray:
         """Return the first output for one batch."""
         try:
             result = self._session.run(None, {self._session.get_inputs()[0].name: array})[0]
         except self._failures as problem:
-            raise ExportError(
-                f"{self._name}: onnxruntime cannot run it: {first_line(problem)}; {_REMEDY}"
-            ) from None
+            raise ExportError(f"{self._name}: onnxruntime cannot run it: {first_line(problem)}; {_REMEDY}") from None
         return np.asarray(result)
 
 

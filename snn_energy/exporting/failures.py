@@ -57,12 +57,9 @@ def refusal(error: Exception, network: nn.Module) -> ExportError:
     for pattern, what, remedy in _CAUSES:
         if match := pattern.search(message):
             return ExportError(
-                f"{_place(error, network)}: cannot be exported to ONNX: {what.format(*match.groups())};"
-                f" {remedy}"
+                f"{_place(error, network)}: cannot be exported to ONNX: {what.format(*match.groups())}; {remedy}"
             )
-    return ExportError(
-        f"{_place(error, network)}: cannot be exported to ONNX: {first_line(error)}; {_OTHERWISE}"
-    )
+    return ExportError(f"{_place(error, network)}: cannot be exported to ONNX: {first_line(error)}; {_OTHERWISE}")
 
 
 def first_line(error: Exception) -> str:

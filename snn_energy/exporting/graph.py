@@ -148,9 +148,7 @@ def _node_names(graph: GraphProto, modules: list[str], network: nn.Module) -> li
     return _numbered(wanted, set())
 
 
-def _value_names(
-    graph: GraphProto, names: list[str], modules: list[str], network: nn.Module
-) -> dict[str, str]:
+def _value_names(graph: GraphProto, names: list[str], modules: list[str], network: nn.Module) -> dict[str, str]:
     """Return the new name of every value: the interface first, then weights, results and constants."""
     known = set(network.state_dict())
     new = {graph.input[0].name: INPUT, graph.output[0].name: OUTPUT}

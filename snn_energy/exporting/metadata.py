@@ -44,9 +44,7 @@ def network_metadata(model: nn.Module) -> dict[str, str]:
         if row is None:
             continue
         constants = {key: getattr(module, key, None) for key in NEURON_CONSTANTS}
-        plain = {
-            key: value for key, value in constants.items() if isinstance(value, bool | int | float | str)
-        }
+        plain = {key: value for key, value in constants.items() if isinstance(value, bool | int | float | str)}
         neurons.append({"name": name, "kind": row.kind, "equation": row.equation, **plain})
     found = {PREFIX + "form": "unrolled", PREFIX + "neurons": _json(neurons)}
     steps = getattr(model, "time_steps", None)
@@ -76,13 +74,10 @@ def read_report(path: str | Path) -> dict[str, Any]:
         raise DataError(f"{path}: not a JSON report ({problem}); {_REMEDY}") from None
     rows = report.get("rows") if isinstance(report, dict) else None
     fits = isinstance(rows, list) and all(
-        isinstance(row, dict) and isinstance(row.get("name"), str) and isinstance(row.get("part"), str)
-        for row in rows
+        isinstance(row, dict) and isinstance(row.get("name"), str) and isinstance(row.get("part"), str) for row in rows
     )
     if not fits or not isinstance(report.get("samples"), int):
-        raise DataError(
-            f"{path}: expected a report, with samples and with rows that have name and part; {_REMEDY}"
-        )
+        raise DataError(f"{path}: expected a report, with samples and with rows that have name and part; {_REMEDY}")
     return dict(report)
 
 

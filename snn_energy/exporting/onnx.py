@@ -223,8 +223,7 @@ def _converted(network: nn.Module, batch: Tensor, opset: int) -> ModelProto:
     got = {entry.domain: entry.version for entry in proto.opset_import}.get("")
     if got != opset:  # the converter gives up with a line in its log and leaves the graph as it was
         raise UsageError(
-            f"export_onnx: this network cannot be written in opset {opset} (got {got}); use opset"
-            f" {LOWEST_OPSET}"
+            f"export_onnx: this network cannot be written in opset {opset} (got {got}); use opset {LOWEST_OPSET}"
         )
     return proto
 

@@ -39,12 +39,7 @@ def is_text(value: Any) -> bool:
 
 def is_range(value: Any) -> TypeGuard[list[float]]:
     """Whether a value is `[lowest, highest]`, two numbers >= 0 in rising order."""
-    return (
-        isinstance(value, list)
-        and len(value) == 2
-        and all(map(_is_number, value))
-        and 0 <= value[0] <= value[1]
-    )
+    return isinstance(value, list) and len(value) == 2 and all(map(_is_number, value)) and 0 <= value[0] <= value[1]
 
 
 def _text(*, required: bool = False) -> Field:
@@ -61,17 +56,13 @@ def _one_of(choices: Iterable[str]) -> Field:
 
 
 def _table(of: str, *, required: bool = False) -> Field:
-    return Field(
-        expected=f"a table of {of}", accepts=lambda value: isinstance(value, dict), required=required
-    )
+    return Field(expected=f"a table of {of}", accepts=lambda value: isinstance(value, dict), required=required)
 
 
 _NAME = re.compile("[a-z0-9][a-z0-9.-]*")
 
 PROFILE: Mapping[str, Field] = {
-    "format": Field(
-        expected=str(FORMAT), accepts=lambda value: value == FORMAT and type(value) is int, required=True
-    ),
+    "format": Field(expected=str(FORMAT), accepts=lambda value: value == FORMAT and type(value) is int, required=True),
     "name": Field(
         expected="lower-case letters, digits, dots and hyphens",
         accepts=lambda value: isinstance(value, str) and _NAME.fullmatch(value) is not None,

@@ -76,9 +76,7 @@ def save_checkpoint(
     """
     path = Path(path)
     if path.suffix not in SUFFIXES:
-        raise UsageError(
-            f"{path}: a checkpoint's name must end in {' or '.join(SUFFIXES)} (got {path.suffix!r})"
-        )
+        raise UsageError(f"{path}: a checkpoint's name must end in {' or '.join(SUFFIXES)} (got {path.suffix!r})")
     args = dict(model.constructor_args())  # type: ignore[operator]
     record = {
         "format": FORMAT,
@@ -94,9 +92,7 @@ def save_checkpoint(
     try:
         record = json.loads(json.dumps(record, allow_nan=False))
     except (TypeError, ValueError) as problem:
-        raise UsageError(
-            f"{path}: the checkpoint's record must be plain JSON values ({problem})"
-        ) from problem
+        raise UsageError(f"{path}: the checkpoint's record must be plain JSON values ({problem})") from problem
     state = {name: value.detach().cpu().clone() for name, value in model.state_dict().items()}
     if path.suffix == ".pt":
         content = storage.torch_bytes({**record, "state": state})
@@ -176,9 +172,7 @@ def _read_payload(path: Path) -> dict[str, Any]:
         try:
             payload = json.loads(metadata[FORMAT])
         except ValueError as problem:
-            raise CheckpointError(
-                f"{path}: the header's record is not JSON ({problem}); {_REMEDY}"
-            ) from problem
+            raise CheckpointError(f"{path}: the header's record is not JSON ({problem}); {_REMEDY}") from problem
         if isinstance(payload, dict):
             payload = {**payload, "state": tensors}
     else:
@@ -220,8 +214,7 @@ def _restore(path: Path, payload: Mapping[str, Any]) -> nn.Module:
     logits = payload["model_args"].get("classes", len(payload["classes"]))
     if logits != len(payload["classes"]):
         raise CheckpointError(
-            f"{path}: classes must name the model's {logits} logits (got {len(payload['classes'])} names);"
-            f" {_REMEDY}"
+            f"{path}: classes must name the model's {logits} logits (got {len(payload['classes'])} names); {_REMEDY}"
         )
     model.load_state_dict({k: v.to(wanted[k].dtype).contiguous() for k, v in state.items()}, assign=True)
     return model.eval()
@@ -238,9 +231,7 @@ def _check_finite(path: Path, state: Mapping[str, Tensor]) -> None:
 
 
 def _is_state(value: object) -> bool:
-    return isinstance(value, dict) and all(
-        isinstance(k, str) and isinstance(v, Tensor) for k, v in value.items()
-    )
+    return isinstance(value, dict) and all(isinstance(k, str) and isinstance(v, Tensor) for k, v in value.items())
 
 
 def _is_count(value: object) -> bool:
@@ -260,9 +251,7 @@ def _is_text(value: object) -> bool:
 
 
 def _brief(value: object) -> str:
-    text = (
-        repr(value) if isinstance(value, (str, int, float, bool, type(None))) else f"a {type(value).__name__}"
-    )
+    text = repr(value) if isinstance(value, (str, int, float, bool, type(None))) else f"a {type(value).__name__}"
     return text if len(text) <= 40 else text[:37] + "..."
 
 

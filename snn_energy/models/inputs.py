@@ -27,9 +27,7 @@ class InputSpec:
     std: tuple[float, ...]
 
     def __post_init__(self) -> None:
-        if len(self.shape) != 3 or any(
-            isinstance(n, bool) or not isinstance(n, int) or n < 1 for n in self.shape
-        ):
+        if len(self.shape) != 3 or any(isinstance(n, bool) or not isinstance(n, int) or n < 1 for n in self.shape):
             raise ValueError(f"shape must be three integers >= 1, (C, H, W) (got {self.shape!r})")
         for name, values in (("mean", self.mean), ("std", self.std), ("scale", (self.scale,))):
             if any(isinstance(v, bool) or not isinstance(v, (int, float)) for v in values):
@@ -37,9 +35,7 @@ class InputSpec:
             if not all(math.isfinite(v) for v in values):
                 raise ValueError(f"{name} must be finite (got {values!r})")
             if name != "scale" and len(values) != self.shape[0]:
-                raise ValueError(
-                    f"{name} must have one number per channel, {self.shape[0]} (got {len(values)})"
-                )
+                raise ValueError(f"{name} must have one number per channel, {self.shape[0]} (got {len(values)})")
         if self.scale <= 0 or any(v <= 0 for v in self.std):
             raise ValueError(f"scale and std must be > 0 (got scale {self.scale!r}, std {self.std!r})")
 
@@ -90,6 +86,4 @@ class InputSpec:
 
 def unit_pixels(channels: int, height: int, width: int) -> InputSpec:
     """Return the spec of the shipped networks: p / 256, an exact binary fraction in [0, 1)."""
-    return InputSpec(
-        shape=(channels, height, width), scale=1 / 256, mean=(0.0,) * channels, std=(1.0,) * channels
-    )
+    return InputSpec(shape=(channels, height, width), scale=1 / 256, mean=(0.0,) * channels, std=(1.0,) * channels)

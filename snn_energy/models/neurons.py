@@ -36,16 +36,12 @@ class SpikingNeuron(nn.Module):
     range.
     """
 
-    def __init__(
-        self, decay: float, threshold: float = 1.0, reset: str = "hard", surrogate: str = "arctan"
-    ) -> None:
+    def __init__(self, decay: float, threshold: float = 1.0, reset: str = "hard", surrogate: str = "arctan") -> None:
         super().__init__()
         if not 0 <= decay <= 1:
             raise UsageError(f"{type(self).__name__}: decay must be between 0 and 1 (got {decay!r})")
         if not 0 < threshold < float("inf"):
-            raise UsageError(
-                f"{type(self).__name__}: threshold must be a finite number > 0 (got {threshold!r})"
-            )
+            raise UsageError(f"{type(self).__name__}: threshold must be a finite number > 0 (got {threshold!r})")
         if reset not in RESETS:
             raise unknown("reset", reset, RESETS)
         self.decay = float(decay)
@@ -96,10 +92,7 @@ class SpikingNeuron(nn.Module):
 
     def extra_repr(self) -> str:
         """Show the neuron's constants in the printed model."""
-        return (
-            f"decay={self.decay:g}, threshold={self.threshold:g}, reset={self.reset}, "
-            f"surrogate={self.surrogate}"
-        )
+        return f"decay={self.decay:g}, threshold={self.threshold:g}, reset={self.reset}, surrogate={self.surrogate}"
 
 
 class LIF(SpikingNeuron):

@@ -18,9 +18,7 @@ SMALLEST_POOLED_MAP = 4
 class Block(nn.Module):
     """conv 3x3 (padding 1) - norm - neuron - pool; the norm is nn.Identity once folded into the conv."""
 
-    def __init__(
-        self, in_channels: int, width: int, neuron: nn.Module, *, folded: bool, pooled: bool
-    ) -> None:
+    def __init__(self, in_channels: int, width: int, neuron: nn.Module, *, folded: bool, pooled: bool) -> None:
         super().__init__()
         self.conv = nn.Conv2d(in_channels, width, 3, padding=1, bias=folded)
         self.norm = nn.Identity() if folded else nn.BatchNorm2d(width)

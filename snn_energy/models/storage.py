@@ -55,9 +55,7 @@ def checked_file(path: Path, what: str, error: type[SnnEnergyError]) -> bytes:
     except FileNotFoundError:
         raise error(f"{path}: no such {what}; check the path") from None
     except OSError as problem:
-        raise error(
-            f"{path}: cannot read this {what} ({problem.strerror}); check the path and its rights"
-        ) from None
+        raise error(f"{path}: cannot read this {what} ({problem.strerror}); check the path and its rights") from None
     if not head:
         raise error(f"{path}: expected a {what} (got an empty file); copy or create it again")
     return head
@@ -81,9 +79,7 @@ def read_torch(path: Path, what: str, error: type[SnnEnergyError]) -> Any:
                 if bad := archive.testzip():
                     raise error(f"{path}: damaged {what}: {bad} fails its checksum; copy or create it again")
         with warnings.catch_warnings():
-            warnings.simplefilter(
-                "ignore"
-            )  # about foreign pickle protocols; an error follows where it matters
+            warnings.simplefilter("ignore")  # about foreign pickle protocols; an error follows where it matters
             return torch.load(path, map_location="cpu", weights_only=True)
     except DAMAGED:
         if _names_code(path, head):
@@ -120,9 +116,7 @@ def _names_code(path: Path, head: bytes) -> bool:
     return False
 
 
-def read_safetensors(
-    path: Path, what: str, error: type[SnnEnergyError]
-) -> tuple[dict[str, Tensor], dict[str, str]]:
+def read_safetensors(path: Path, what: str, error: type[SnnEnergyError]) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Return the tensors and the header's metadata of a safetensors file; errors as `read_torch`."""
     from safetensors import SafetensorError, safe_open
 

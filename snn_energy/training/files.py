@@ -75,9 +75,7 @@ def _folder(
     path: Path, split: str, shape: Shape | None, layout: str, resize: bool, classes: Sequence[str] | None
 ) -> ImageSet:
     if layout != "N":
-        raise DataError(
-            f"{path}: a folder of still images has no time axis (got layout {layout}); give a .npy array"
-        )
+        raise DataError(f"{path}: a folder of still images has no time axis (got layout {layout}); give a .npy array")
     if shape is not None and (len(shape) != 3 or shape[0] not in PILLOW_MODE):
         raise DataError(
             f"{path}: images have 1 or 3 channels: expected a model input (1 or 3, H, W) (got {list(shape)});"
@@ -92,9 +90,7 @@ def _folder(
             f" {next(iter(per_class))}/); separate them"
         )
     if not files and not per_class:
-        raise DataError(
-            f"{path}: no images here: expected {', '.join(IMAGE_SUFFIXES)}; name the folder they are in"
-        )
+        raise DataError(f"{path}: no images here: expected {', '.join(IMAGE_SUFFIXES)}; name the folder they are in")
     labels: Tensor | None = None
     names: tuple[str, ...] = tuple(classes or ())
     if per_class:
@@ -187,8 +183,7 @@ def _pick(path: Path, arrays: Mapping[str, Any], names: Sequence[str]) -> tuple[
     images = next((arrays[key] for key in IMAGE_KEYS if key in arrays), None)
     if images is None:
         raise DataError(
-            f"{path}: expected an array called {' or '.join(IMAGE_KEYS)} (got {', '.join(names) or 'none'});"
-            " rename it"
+            f"{path}: expected an array called {' or '.join(IMAGE_KEYS)} (got {', '.join(names) or 'none'}); rename it"
         )
     return images, next((arrays[key] for key in LABEL_KEYS if key in arrays), None)
 
@@ -208,9 +203,7 @@ def _bad_numpy(path: Path, problem: BaseException) -> DataError:
             f"{path}: expected plain numbers (got pickled objects, which were not read); save an array of"
             " uint8 or float32"
         )
-    return DataError(
-        f"{path}: damaged or foreign {path.suffix} file ({problem}); write it again with numpy.save"
-    )
+    return DataError(f"{path}: damaged or foreign {path.suffix} file ({problem}); write it again with numpy.save")
 
 
 def _tensor(path: Path, value: Any, what: str) -> Tensor:
@@ -219,9 +212,7 @@ def _tensor(path: Path, value: Any, what: str) -> Tensor:
     if not isinstance(value, np.ndarray):
         raise DataError(f"{path}: {what} must be an array (got a {type(value).__name__})")
     if value.dtype.kind not in "buif":
-        raise DataError(
-            f"{path}: {what} must be numbers (got dtype {value.dtype}); save them as uint8 or float32"
-        )
+        raise DataError(f"{path}: {what} must be numbers (got dtype {value.dtype}); save them as uint8 or float32")
     native = np.ascontiguousarray(value, dtype=value.dtype.newbyteorder("="))
     if native.dtype == np.longdouble:
         native = native.astype(np.float64)
@@ -231,9 +222,7 @@ def _tensor(path: Path, value: Any, what: str) -> Tensor:
 def _checked_array(path: Path, value: Any, shape: Shape | None, layout: str) -> Tensor:
     images = _tensor(path, value, "images")
     if images.layout != torch.strided or images.is_quantized:
-        raise DataError(
-            f"{path}: images must be a dense tensor (got {images.layout}); save images.to_dense()"
-        )
+        raise DataError(f"{path}: images must be a dense tensor (got {images.layout}); save images.to_dense()")
     if images.is_floating_point():
         images = images.to(torch.float32)
         if not bool(torch.isfinite(images).all()):

@@ -43,13 +43,10 @@ class ImageSet:
                 f" {list(self.images.shape)}); add the axis of the samples"
             )
         if 0 in self.images.shape:
-            raise DataError(
-                f"{self.source}: expected at least one sample (got shape {list(self.images.shape)})"
-            )
+            raise DataError(f"{self.source}: expected at least one sample (got shape {list(self.images.shape)})")
         if self.labels is not None and self.labels.shape != (len(self),):
             raise DataError(
-                f"{self.source}: expected one label per sample, {len(self)} (got shape"
-                f" {list(self.labels.shape)})"
+                f"{self.source}: expected one label per sample, {len(self)} (got shape {list(self.labels.shape)})"
             )
 
     def __len__(self) -> int:
@@ -69,9 +66,7 @@ class ImageSet:
         labels = None if self.labels is None else self.labels[:count]
         return replace(self, images=self.images.narrow(axis, 0, count), labels=labels)
 
-    def batches(
-        self, batch_size: int, spec: InputSpec | None = None
-    ) -> Iterator[tuple[Tensor, Tensor | None]]:
+    def batches(self, batch_size: int, spec: InputSpec | None = None) -> Iterator[tuple[Tensor, Tensor | None]]:
         """Yield (network input, labels) in order; pixels go through `spec`, or stay p / 255 without one.
 
         Shapes: as `images`, with at most `batch_size` samples; labels `n`.

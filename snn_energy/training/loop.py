@@ -71,14 +71,10 @@ def train(
     out = Path(out)
     tell = progress if progress is not None else _silent
     if out.suffix not in SUFFIXES:
-        raise UsageError(
-            f"{out}: a checkpoint's name must end in {' or '.join(SUFFIXES)} (got {out.suffix!r})"
-        )
+        raise UsageError(f"{out}: a checkpoint's name must end in {' or '.join(SUFFIXES)} (got {out.suffix!r})")
     unfinished = state_path(out)
     if unfinished.exists() and not resume:
-        raise UsageError(
-            f"{unfinished}: an unfinished training is here; resume it, or delete the file to start anew"
-        )
+        raise UsageError(f"{unfinished}: an unfinished training is here; resume it, or delete the file to start anew")
     saved = load_state(unfinished, recipe) if resume else None
 
     train_set = load_named(recipe.dataset, "train", data_dir)
@@ -127,9 +123,7 @@ def train(
         training=_record(recipe, command, evaluation, snapped, history),
     )
     unfinished.unlink()
-    return TrainResult(
-        path=out, recipe=recipe, evaluation=evaluation, snapped=snapped, history=tuple(history)
-    )
+    return TrainResult(path=out, recipe=recipe, evaluation=evaluation, snapped=snapped, history=tuple(history))
 
 
 class TrainingError(SnnEnergyError):
@@ -217,9 +211,7 @@ def _silent(_: Event) -> None:
 def _new_model(recipe: Recipe, data: ImageSet) -> SpikingCNN:
     channels, height, width = (int(n) for n in data.images.shape[1:])
     if height != width:
-        raise UsageError(
-            f"{recipe.dataset}: the reference network takes square images (got {height} x {width})"
-        )
+        raise UsageError(f"{recipe.dataset}: the reference network takes square images (got {height} x {width})")
     fixed = {"in_channels": channels, "classes": len(data.classes), "image_size": height}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
@@ -236,9 +228,7 @@ def _optimizer(recipe: Recipe, model: nn.Module) -> torch.optim.SGD:
         {"params": weights, "weight_decay": recipe.weight_decay},
         {"params": others, "weight_decay": 0.0},
     ]
-    return torch.optim.SGD(
-        groups, lr=recipe.learning_rate, momentum=recipe.momentum, nesterov=recipe.momentum > 0
-    )
+    return torch.optim.SGD(groups, lr=recipe.learning_rate, momentum=recipe.momentum, nesterov=recipe.momentum > 0)
 
 
 def _evaluate(model: nn.Module, images: ImageSet, spec: InputSpec, what: str, tell: Listener) -> Evaluation:

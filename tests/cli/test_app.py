@@ -149,16 +149,12 @@ def test_a_command_may_leave_with_its_own_code():
     assert raising(typer.Exit(1)).exit_code == 1
 
 
-@pytest.mark.parametrize(
-    "words", [["--help"], ["hardware", "show", "horowitz-45nm-fp32"], ["hardware", "check"]]
-)
+@pytest.mark.parametrize("words", [["--help"], ["hardware", "show", "horowitz-45nm-fp32"], ["hardware", "check"]])
 def test_a_closed_pipe_ends_quietly(words):
     reading, writing = os.pipe()
     os.close(reading)  # nobody will ever read
     try:
-        done = subprocess.run(
-            [sys.executable, LAUNCHER, *words], stdout=writing, stderr=subprocess.PIPE, text=True
-        )
+        done = subprocess.run([sys.executable, LAUNCHER, *words], stdout=writing, stderr=subprocess.PIPE, text=True)
     finally:
         os.close(writing)
     assert (done.returncode, done.stderr) == (141, "")

@@ -124,9 +124,7 @@ def test_names_are_module_paths_and_weights_are_the_state_dict(proto, snapped):
 def test_every_value_has_its_shape_and_the_batch_axis_is_free(exported, proto):
     assert exported.input_shape == ("batch", 1, 8, 8)
     assert exported.output_shape == ("batch", 10)
-    shaped = {
-        info.name: info.type.tensor_type.shape.dim for info in (*proto.graph.value_info, *proto.graph.output)
-    }
+    shaped = {info.name: info.type.tensor_type.shape.dim for info in (*proto.graph.value_info, *proto.graph.output)}
     assert {value for node in proto.graph.node for value in node.output} <= set(shaped)
     symbols = {axis.dim_param for axes in shaped.values() for axis in axes if axis.dim_param}
     assert symbols == {"batch", "3*batch"}
@@ -164,9 +162,7 @@ def test_the_bytes_do_not_depend_on_example_process_or_folder(exported, snapped,
     root = str(Path(__file__).resolve().parents[2])
     paths = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
     environment = os.environ | {"PYTHONHASHSEED": "7", "PYTHONPATH": paths}
-    run = subprocess.run(
-        [sys.executable, "-c", program], cwd=tmp_path, env=environment, capture_output=True, text=True
-    )
+    run = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert (run.returncode, run.stderr) == (0, "")
     assert (tmp_path / "other.onnx").read_bytes() == exported.path.read_bytes()
 

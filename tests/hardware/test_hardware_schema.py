@@ -85,8 +85,7 @@ ONE_PROBLEM = [
         (
             "energy_pj/ac/range",
             bad,
-            "energy_pj.ac.range must be [lowest, highest], two numbers >= 0 in pJ in rising order "
-            f"(got {shown})",
+            f"energy_pj.ac.range must be [lowest, highest], two numbers >= 0 in pJ in rising order (got {shown})",
         )
         for bad, shown in (([2, 0.5], "[2, 0.5]"), ([0.9], "[0.9]"), (0.9, "0.9"), ([-1, 2], "[-1, 2]"))
     ),
@@ -178,12 +177,8 @@ def test_all_problems_of_a_file_are_told_at_once():
 
 
 def test_an_empty_profile_and_an_empty_price_list():
-    assert problems({}) == [
-        "the file is empty; expected a hardware profile (start from a copy of a shipped one)"
-    ]
-    assert problems(profile() | {"energy_pj": {}, "sources": {}}) == [
-        "energy_pj is empty; price at least one action"
-    ]
+    assert problems({}) == ["the file is empty; expected a hardware profile (start from a copy of a shipped one)"]
+    assert problems(profile() | {"energy_pj": {}, "sources": {}}) == ["energy_pj is empty; price at least one action"]
     assert problems(profile() | {"sources": {}})[0] == (
         'energy_pj.mac.source names no entry of sources (got "paper"); add [sources.paper]'
     )

@@ -78,9 +78,7 @@ def refusal(load, path):
 
 
 @pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
-@pytest.mark.parametrize(
-    "prepare", [lambda m: m, fold, lambda m: snap(fold(m))], ids=["plain", "folded", "snapped"]
-)
+@pytest.mark.parametrize("prepare", [lambda m: m, fold, lambda m: snap(fold(m))], ids=["plain", "folded", "snapped"])
 def test_round_trip(tmp_path, suffix, prepare):
     model = prepare(make_model())
     path = save(tmp_path / f"net{suffix}", model)
@@ -210,9 +208,7 @@ def test_bad_files(tmp_path, name):
 
 def test_missing_file_and_directory(tmp_path):
     assert refusal(load_checkpoint, tmp_path / "no.pt") == "no such checkpoint; check the path"
-    assert (
-        refusal(load_checkpoint, tmp_path) == "expected a checkpoint (got a directory); name the file itself"
-    )
+    assert refusal(load_checkpoint, tmp_path) == "expected a checkpoint (got a directory); name the file itself"
 
 
 def test_bad_safetensors(tmp_path):
@@ -308,8 +304,7 @@ BAD_CONTENT = {
 @pytest.mark.parametrize(
     ("name", "suffix"),
     # A safetensors file has tensors or is not one.
-    [(name, ".pt") for name in BAD_CONTENT]
-    + [(name, ".safetensors") for name in BAD_CONTENT if name != "state"],
+    [(name, ".pt") for name in BAD_CONTENT] + [(name, ".safetensors") for name in BAD_CONTENT if name != "state"],
 )
 def test_bad_content(tmp_path, name, suffix):
     change, message = BAD_CONTENT[name]
@@ -342,9 +337,7 @@ def test_random_damage_is_refused_or_harmless(tmp_path):
             assert all(torch.equal(value, sound[name]) for name, value in state.items())
 
 
-@pytest.mark.parametrize(
-    "wrap", [lambda s: s, lambda s: {"state_dict": s, "epoch": 3}, lambda s: {"model": s}]
-)
+@pytest.mark.parametrize("wrap", [lambda s: s, lambda s: {"state_dict": s, "epoch": 3}, lambda s: {"model": s}])
 def test_plain_state_dicts(tmp_path, wrap):
     state = nn.Linear(2, 3).state_dict()
     torch.save(wrap(state), tmp_path / "plain.pth")

@@ -78,9 +78,7 @@ def test_names_and_shapes(model, images):
 def test_every_layer_after_the_stem_takes_binary_spikes_in_one_call(model, images):
     seen = {}
     hooks = [
-        module.register_forward_pre_hook(
-            lambda _m, args, name=name: seen.setdefault(name, []).append(args[0])
-        )
+        module.register_forward_pre_hook(lambda _m, args, name=name: seen.setdefault(name, []).append(args[0]))
         for name, module in model.named_modules()
         if isinstance(module, (nn.Conv2d, nn.Linear))
     ]
@@ -130,9 +128,7 @@ def test_constructor_args_build_it_again(model):
     args = model.constructor_args()
     again = build("spiking-cnn", **args)
     assert again.constructor_args() == args
-    assert {k: v.shape for k, v in again.state_dict().items()} == {
-        k: v.shape for k, v in model.state_dict().items()
-    }
+    assert {k: v.shape for k, v in again.state_dict().items()} == {k: v.shape for k, v in model.state_dict().items()}
 
 
 @pytest.mark.parametrize(
@@ -239,9 +235,7 @@ def test_snapped_network_is_exact_whatever_precision_or_order(model, images):
         conv = snapped.blocks[1].conv
         pooled = snapped.blocks[0].pool(x)
         patches = nn.functional.unfold(pooled, 3, padding=1)
-        product = (conv.weight.flatten(1) @ patches).unflatten(2, pooled.shape[-2:]) + conv.bias[
-            :, None, None
-        ]
+        product = (conv.weight.flatten(1) @ patches).unflatten(2, pooled.shape[-2:]) + conv.bias[:, None, None]
         assert torch.equal(product, conv(pooled))
 
 

@@ -77,9 +77,7 @@ def test_damaged_file_is_refused(tmp_path):
     for name in named_sets.FASHION_FILES["test"]:
         shutil.copy(named_sets.EMBEDDED / "fashion-mnist" / name, tmp_path / name)
     (tmp_path / "t10k-labels-idx1-ubyte.gz").write_bytes(gzip.compress(bytes(8)))
-    with pytest.raises(
-        DataError, match=r"t10k-labels-idx1-ubyte.gz: expected SHA-256 8d3605.* \(got .*copy it again"
-    ):
+    with pytest.raises(DataError, match=r"t10k-labels-idx1-ubyte.gz: expected SHA-256 8d3605.* \(got .*copy it again"):
         load_images("fashion-mnist", data_dir=tmp_path)
 
 

@@ -28,9 +28,7 @@ from snn_energy.training.augmentation import augment
 from snn_energy.training.loop import TrainingError
 from snn_energy.training.recipe import learning_rate_at
 
-SMALL = Recipe(
-    dataset="digits", model_args={"widths": [12, 16]}, epochs=2, batch_size=64, time_steps=2, shift_pixels=1
-)
+SMALL = Recipe(dataset="digits", model_args={"widths": [12, 16]}, epochs=2, batch_size=64, time_steps=2, shift_pixels=1)
 
 
 class Interrupt:
@@ -85,9 +83,7 @@ def test_it_learns_and_writes_a_checkpoint_with_its_record(finished):
 def test_events_tell_the_whole_story(finished):
     _, events = finished
     started, *rest = events
-    assert started == TrainingStarted(
-        first_epoch=1, epochs=3, batches=23, samples=1437, parameters=started.parameters
-    )
+    assert started == TrainingStarted(first_epoch=1, epochs=3, batches=23, samples=1437, parameters=started.parameters)
     batches = [(e.epoch, e.batch) for e in rest if isinstance(e, BatchDone)]
     assert batches == [(epoch, batch) for epoch in (1, 2, 3) for batch in range(1, 24)]
     assert [(e.epoch, e.phase) for e in rest if isinstance(e, EpochDone)] == [
@@ -168,9 +164,7 @@ def test_without_snapping_the_batch_norms_stay(tmp_path):
 
 
 def test_divergence_is_an_error_and_leaves_no_checkpoint(tmp_path):
-    with pytest.raises(
-        TrainingError, match=r"loss (nan|inf) in epoch .*; lower learning_rate \(it is 1e\+30\)"
-    ):
+    with pytest.raises(TrainingError, match=r"loss (nan|inf) in epoch .*; lower learning_rate \(it is 1e\+30\)"):
         train(replace(SMALL, learning_rate=1e30, warmup_epochs=0), out=tmp_path / "a.pt")
     assert not (tmp_path / "a.pt").exists()
 
