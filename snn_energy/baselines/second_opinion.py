@@ -76,11 +76,11 @@ def second_opinion(model: nn.Module, args: tuple[Any, ...], trace: Trace) -> Sec
         args: positional inputs of one call.
         trace: our trace of exactly that call.
     """
-    from fvcore.nn import FlopCountAnalysis
-
-    logging.getLogger("fvcore").setLevel(logging.ERROR)  # it logs what `unsupported` lists
     with warnings.catch_warnings(), torch.no_grad():
-        warnings.simplefilter("ignore")  # the tracer inside fvcore warns of Python control flow
+        warnings.simplefilter("ignore")  # importing fvcore warns of torch.jit, and its tracer of Python control flow
+        from fvcore.nn import FlopCountAnalysis
+
+        logging.getLogger("fvcore").setLevel(logging.ERROR)  # it logs what `unsupported` lists
         analysis = FlopCountAnalysis(model, args).unsupported_ops_warnings(False).uncalled_modules_warnings(False)
         by_operator = {name: int(flops) for name, flops in analysis.by_operator().items()}
         unsupported = tuple(sorted(analysis.unsupported_ops()))

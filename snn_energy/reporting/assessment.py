@@ -22,9 +22,7 @@ folder, no date and no version, so that equal counts give equal bytes on every m
 
 from __future__ import annotations
 
-import importlib
 import json
-import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -290,9 +288,6 @@ def _ask_fvcore(
     if first is None:
         raise DataError("assess: the data are empty; pass at least one sample")
     sample = at_one_step(first[0].narrow(batch_axis, 0, 1), time_axis)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # importing fvcore warns of torch.jit
-        importlib.import_module("fvcore.nn")
     try:
         return second_opinion(twin, (sample,), trace(twin, sample, batch_axis=batch_axis)), None
     except MODEL_ERRORS as problem:

@@ -42,3 +42,11 @@ def test_readme_shows_the_real_output(monkeypatch, command, output):
     result = CliRunner().invoke(app, shlex.split(command))
     assert (result.exit_code, result.stderr) == (0, "")
     assert re.sub(r"\A\$ .*\n+", "", output) == result.stdout
+
+
+def test_readme_python_runs(capsys):
+    blocks = re.findall(r"^```python\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
+    assert blocks
+    for block in blocks:
+        exec(compile(block, str(README), "exec"), {})
+    assert "True" in capsys.readouterr().out

@@ -30,8 +30,8 @@ PER_OUTPUT: dict[str, Rate] = {
     ),
     **dict.fromkeys("clamp clip hardtanh".split(), (0, 0, 2, 0)),
     **dict.fromkeys(
-        "div true_divide floor_divide remainder fmod reciprocal exp exp2 expm1 log log2 log10 log1p sqrt rsqrt sin cos "
-        "tan asin acos atan atan2 sinh cosh tanh sigmoid erf erfc erfinv pow logaddexp bernoulli rand_like randn_like "
+        "floor_divide remainder fmod reciprocal exp exp2 expm1 log log2 log10 log1p sqrt rsqrt sin cos "
+        "tan asin acos atan atan2 sinh cosh tanh sigmoid erf erfc erfinv logaddexp bernoulli rand_like randn_like "
         "uniform normal exponential rand randn randint poisson random float_power".split(),
         (0, 0, 0, 1),
     ),
@@ -81,16 +81,17 @@ PER_INPUT: dict[str, Rate] = {
     "index_add": (1, 0, 0, 0),
 }
 
-MEANS = {
-    **dict.fromkeys(("mean", "var", "var_mean", "norm", "linalg_vector_norm", "logsumexp"), 1),
-    **dict.fromkeys(("std", "std_mean"), 2),
+ONCE: dict[str, tuple[int, int]] = {
+    # (multiplications, specials) for each OUTPUT of a reduction: a mean is scaled by 1/n, a deviation has a root
+    **dict.fromkeys(("mean", "var", "var_mean"), (1, 0)),
+    **dict.fromkeys(("std", "std_mean"), (1, 1)),
+    **dict.fromkeys(("norm", "linalg_vector_norm", "logsumexp"), (0, 1)),
 }
-"""Specials for each OUTPUT of a reduction: the division of a mean, the root of a deviation."""
 
 
-def _charge(recorder: Recorder, kind: str, rate: Rate, elements: int, *, specials: int = 0) -> None:
-    adds, muls, compares, own = (elements * each for each in rate)
-    recorder.arithmetic(kind, adds=adds, muls=muls, compares=compares, specials=own + specials)
+def _charge(recorder: Recorder, kind: str, rate: Rate, elements: int, *, muls: int = 0, specials: int = 0) -> None:
+    adds, own_muls, compares, own_specials = (elements * each for each in rate)
+    recorder.arithmetic(kind, adds=adds, muls=own_muls + muls, compares=compares, specials=own_specials + specials)
     recorder.note("counted", kind)
 
 
@@ -108,7 +109,8 @@ def _per_input(rate: Rate) -> Callable[[Recorder, Call], None]:
         elements = call.tensors[0].numel()
         whole = call.name.startswith("_") or call.name in ("scatter_add", "index_add")
         saved = elements if whole else elements - outputs
-        _charge(recorder, call.name, rate, max(0, saved), specials=MEANS.get(call.name, 0) * outputs)
+        muls, specials = (outputs * each for each in ONCE.get(call.name, (0, 0)))
+        _charge(recorder, call.name, rate, max(0, saved), muls=muls, specials=specials)
 
     return row
 
@@ -145,6 +147,22 @@ def multiplication(recorder: Recorder, call: Call) -> None:
         einsum_product(recorder, call)
     else:
         _charge(recorder, "mul", (0, 1, 0, 0), call.result.numel())
+
+
+@counts("div", "true_divide")
+def division(recorder: Recorder, call: Call) -> None:
+    """One multiplication by 1/c for a divisor that no sample changes, else one special."""
+    constant = len(call.tensors) < 2 or recorder.origin(call.tensors[1]) is not Origin.DATA
+    by_constant = constant and bool(call.tensors) and call.args[0] is call.tensors[0]
+    _charge(recorder, "div", (0, 1, 0, 0) if by_constant else (0, 0, 0, 1), call.result.numel())
+
+
+@counts("pow")
+def power(recorder: Recorder, call: Call) -> None:
+    """A whole exponent n > 0 is n - 1 multiplications at most, any other a special."""
+    exponent = call.get(1, "exponent")
+    whole = isinstance(exponent, (int, float)) and 0 < exponent <= 4 and exponent == int(exponent)
+    _charge(recorder, "pow", (0, int(exponent) - 1, 0, 0) if whole else (0, 0, 0, 1), call.result.numel())
 
 
 @counts("max_pool2d_with_indices", "max_pool3d_with_indices", "max_pool1d", "max_pool2d", "max_pool3d")

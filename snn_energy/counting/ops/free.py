@@ -9,7 +9,8 @@ free(
     "view _unsafe_view reshape _reshape_alias unsqueeze squeeze t transpose permute movedim expand expand_as "
     "flatten unflatten alias detach lift_fresh lift select slice narrow diagonal unfold as_strided numpy_T view_as "
     "swapaxes adjoint split unsafe_split split_with_sizes unsafe_split_with_sizes chunk unsafe_chunk unbind "
-    "tensor_split squeeze_copy unsqueeze_copy view_copy resolve_conj resolve_neg mT mH",
+    "tensor_split squeeze_copy unsqueeze_copy view_copy resolve_conj resolve_neg mT mH "
+    "view_as_real view_as_complex real imag",
     keeps_values=True,
 )
 free(
