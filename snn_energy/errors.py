@@ -37,3 +37,15 @@ class TraceError(SnnEnergyError):
 
 class UncountedError(TraceError):
     """Strict mode met work that is not counted or not priced."""
+
+
+MODEL_ERRORS = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
+"""What running or tracing a stranger's network may raise; errors of this package are not among them."""

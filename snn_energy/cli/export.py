@@ -134,18 +134,9 @@ def onnx_command(
 
 
 def _load(name: str) -> Checkpoint:
-    from snn_energy.errors import UsageError
-    from snn_energy.models import load_checkpoint, pretrained
+    from snn_energy.models import checkpoint_path, load_checkpoint
 
-    path = Path(name)
-    # A bare word that is no file can only be meant as a name; anything else is a path, sound or not.
-    if path.exists() or path.suffix or path.name != name:
-        return load_checkpoint(path)
-    try:
-        path = pretrained(name)
-    except UsageError as problem:
-        raise UsageError(f"{name}: no such file, and {problem}") from None
-    return load_checkpoint(path)
+    return load_checkpoint(checkpoint_path(name))
 
 
 def _images(checkpoint: Checkpoint, data: str | None, samples: int) -> tuple[Tensor, str]:

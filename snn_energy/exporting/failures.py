@@ -17,17 +17,6 @@ class ExportError(SnnEnergyError):
     """A network cannot be written in the format asked for, or what was written does not agree with it."""
 
 
-# What running or tracing a stranger's network may raise. Errors of this package are not among them.
-FAILURES = (
-    ArithmeticError,
-    AssertionError,
-    AttributeError,
-    LookupError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-)
-
 # Pattern in torch's message -> what is wrong, what to do. The first that matches wins.
 _CAUSES: tuple[tuple[re.Pattern[str], str, str], ...] = (
     (

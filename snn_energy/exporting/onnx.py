@@ -22,9 +22,9 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from snn_energy.errors import DataError, UsageError
+from snn_energy.errors import MODEL_ERRORS, DataError, UsageError
 from snn_energy.exporting.agreement import Agreement, verify_onnx
-from snn_energy.exporting.failures import FAILURES, ExportError, first_line, refusal
+from snn_energy.exporting.failures import ExportError, first_line, refusal
 from snn_energy.exporting.graph import BATCH, INPUT, OUTPUT, refuse_unfit, set_properties, tidy
 from snn_energy.exporting.metadata import network_metadata
 from snn_energy.files import write_atomic
@@ -167,7 +167,7 @@ def _check_modules(model: nn.Module, node_metadata: Mapping[str, Mapping[str, st
 def _copied(model: nn.Module) -> nn.Module:
     try:
         return copy.deepcopy(model).cpu().eval()
-    except FAILURES as problem:
+    except MODEL_ERRORS as problem:
         raise ExportError(
             f"{type(model).__qualname__}: cannot be copied for the export: {first_line(problem)}; reset the"
             " network's state first"
@@ -180,7 +180,7 @@ def _run_twice(model: nn.Module, batch: Tensor) -> tuple[Tensor, Tensor]:
     try:
         with torch.no_grad():
             first, second = network(batch), network(batch)
-    except FAILURES as problem:
+    except MODEL_ERRORS as problem:
         raise ExportError(
             f"{type(model).__qualname__}: cannot run on an example of shape {list(batch.shape)}:"
             f" {first_line(problem)}; give an example that the network takes"
@@ -218,7 +218,7 @@ def _converted(network: nn.Module, batch: Tensor, opset: int) -> ModelProto:
             )
             assert converted is not None
             proto: ModelProto = converted.model_proto
-    except FAILURES as problem:
+    except MODEL_ERRORS as problem:
         raise refusal(problem, network) from problem
     got = {entry.domain: entry.version for entry in proto.opset_import}.get("")
     if got != opset:  # the converter gives up with a line in its log and leaves the graph as it was

@@ -14,7 +14,7 @@ from snn_energy.models.neurons import IF, LIF, SpikingNeuron
 from snn_energy.models.registry import build, model_names, register
 from snn_energy.models.snapping import snap
 from snn_energy.models.spiking_cnn import SpikingCNN
-from snn_energy.models.zoo import pretrained, pretrained_names
+from snn_energy.models.zoo import checkpoint_path, pretrained, pretrained_names
 
 __all__ = [
     "IF",
@@ -24,6 +24,7 @@ __all__ = [
     "SpikingCNN",
     "SpikingNeuron",
     "build",
+    "checkpoint_path",
     "fold",
     "load_checkpoint",
     "load_state_dict_file",

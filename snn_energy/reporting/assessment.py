@@ -38,7 +38,7 @@ from snn_energy.costing.pricing import DEFAULT_HARDWARE, DEFAULT_METHOD, price
 from snn_energy.costing.report import Report
 from snn_energy.counting.counts import Trace, record_fields
 from snn_energy.counting.tracing import trace
-from snn_energy.errors import DataError, TraceError, UncountedError, UsageError
+from snn_energy.errors import MODEL_ERRORS, DataError, TraceError, UncountedError, UsageError
 from snn_energy.hardware import Hardware, load_hardware
 
 DENSE = "arithmetic"
@@ -49,18 +49,6 @@ AXES: dict[str, tuple[int, int | None]] = {"N": (0, None), "TN": (1, 0), "NT": (
 
 Batches = Callable[[], Iterable[tuple[Tensor, Tensor | None]]]
 """Makes the (input, labels) batches anew for each pass; labels may be None."""
-
-MODEL_ERRORS = (
-    ArithmeticError,
-    AssertionError,
-    AttributeError,
-    LookupError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-)
-"""What a network raises on an input that it was not made for."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Accuracy:

@@ -15,10 +15,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from snn_energy.errors import CheckpointError, UsageError
-from snn_energy.models import InputSpec, load_checkpoint, load_state_dict_file, pretrained, pretrained_names
+from snn_energy.errors import MODEL_ERRORS, CheckpointError, UsageError
+from snn_energy.models import InputSpec, checkpoint_path, load_checkpoint, load_state_dict_file
 from snn_energy.models.suggest import unknown
-from snn_energy.reporting.assessment import MODEL_ERRORS, Assessment, assess, first_line
+from snn_energy.reporting.assessment import Assessment, assess, first_line
 from snn_energy.training import ImageSet, dataset_names, load_images
 
 DEFAULT_BATCH_SIZE = 250
@@ -91,7 +91,7 @@ def checkpoint_subject(checkpoint: str, data: DataRequest, time_steps: int | Non
         raise UsageError(
             "--image-size is for a network of your own (--model); a checkpoint knows its input: use --resize"
         )
-    path = _checkpoint_path(checkpoint)
+    path = checkpoint_path(checkpoint)
     loaded = load_checkpoint(path)
     if time_steps is not None:
         _set_time_steps(loaded.model, loaded.model_name, time_steps)
@@ -142,16 +142,6 @@ def factory_subject(
         spec=None,
         dataset=text,
     )
-
-
-def _checkpoint_path(checkpoint: str) -> Path:
-    path = Path(checkpoint)
-    if not path.is_file() and checkpoint in pretrained_names():
-        return pretrained(checkpoint)
-    if not path.exists() and not path.suffix and path.name == checkpoint:
-        hint = unknown("pretrained model", checkpoint, pretrained_names())
-        raise UsageError(f"{checkpoint}: no such file, and {hint}")
-    return path
 
 
 def _load(
