@@ -50,6 +50,7 @@ AXES: dict[str, tuple[int, int | None]] = {"N": (0, None), "TN": (1, 0), "NT": (
 Batches = Callable[[], Iterable[tuple[Tensor, Tensor | None]]]
 """Makes the (input, labels) batches anew for each pass; labels may be None."""
 
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Accuracy:
     """Samples classified correctly, out of how many."""
