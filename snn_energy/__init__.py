@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from snn_energy.counting.counts import Trace as Trace
     from snn_energy.counting.neurons import NeuronRow as NeuronRow
     from snn_energy.counting.neurons import register_neuron as register_neuron
+    from snn_energy.counting.tracefile import load_trace as load_trace
+    from snn_energy.counting.tracefile import save_trace as save_trace
     from snn_energy.counting.tracing import trace as trace
     from snn_energy.errors import SnnEnergyError as SnnEnergyError
     from snn_energy.hardware import list_hardware as list_hardware
@@ -39,9 +41,11 @@ _HOME = {
     "list_hardware": "snn_energy.hardware",
     "load_checkpoint": "snn_energy.models.checkpoints",
     "load_hardware": "snn_energy.hardware",
+    "load_trace": "snn_energy.counting.tracefile",
     "price": "snn_energy.costing.pricing",
     "profile": "snn_energy.costing.profiling",
     "register_neuron": "snn_energy.counting.neurons",
+    "save_trace": "snn_energy.counting.tracefile",
     "trace": "snn_energy.counting.tracing",
 }
 """Public names and the module each lives in; other names are not part of the interface."""

@@ -8,11 +8,12 @@ from typing import Annotated, Any
 
 import typer
 
-from snn_energy.cli import export, hardware, plot, profile, report, train
+from snn_energy.cli import export, hardware, plot, price, profile, report, train
 from snn_energy.cli.group import Group, RootGroup
 
 COMMANDS: Mapping[str, Callable[..., Any] | typer.Typer] = {
     "profile": profile.profile_command,
+    "price": price.price_command,
     "train": train.train_command,
     "plot": plot.plot_command,
     "report": report.report_command,

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from snn_energy.cli.console import progress
+from snn_energy.cli.console import print_line, progress
 from snn_energy.cli.rendering import (
     FormatOption,
     JsonOption,
@@ -17,6 +17,7 @@ from snn_energy.cli.rendering import (
     deliver,
     deliver_figure,
 )
+from snn_energy.errors import UsageError
 
 
 def profile_command(
@@ -79,6 +80,14 @@ def profile_command(
         Path | None,
         typer.Option(metavar="FILE", help="Draw the figure into a .png, .svg or .pdf.", show_default=False),
     ] = None,
+    trace: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Save the counts, to price them again with snn-energy price; .gz compresses.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Report the energy of a network, layer by layer.
 
@@ -93,11 +102,11 @@ def profile_command(
       snn-energy profile weights.pt --model my_net:build --data x.npy --layout TN
     """
     form = chosen_format(format, json, output)
-    for path in (output, plot):
+    for path in (output, plot, trace):
         check_writable(path)
+    if trace is not None and trace.resolve() in {path.resolve() for path in (output, plot) if path is not None}:
+        raise UsageError(f"{trace}: --trace and another option write this file; give each its own name")
     if checkpoint is None and model is None:
-        from snn_energy.errors import UsageError
-
         raise UsageError("nothing to profile: name a checkpoint, like fashion-cnn, or give --model MODULE:FACTORY")
     if plot is not None:
         from snn_energy.reporting.plots import figure_suffix
@@ -135,6 +144,11 @@ def profile_command(
             progress=advance,
         )
     document = assessment.to_dict()
+    if trace is not None:
+        from snn_energy.counting.tracefile import save_trace
+
+        save_trace(assessment.report.trace, trace)
+        print_line(f"wrote {trace}", to_stderr=True)
     if plot is not None:
         deliver_figure(document, "layers", plot)
     deliver(document, form, output)

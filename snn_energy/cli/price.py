@@ -1,0 +1,98 @@
+"""`snn-energy price`: price saved traces on any hardware, without the network and without torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from snn_energy.cli.rendering import (
+    FormatOption,
+    JsonOption,
+    OutputOption,
+    check_writable,
+    chosen_format,
+    deliver,
+)
+
+if TYPE_CHECKING:
+    from snn_energy.counting.counts import Trace
+
+NOT_IN_A_TRACE: Mapping[str, Any] = {
+    "network": None,
+    "checkpoint": None,
+    "dataset": None,
+    "accuracy": None,
+    "accuracy_missing": "a trace holds counts, not predictions; snn-energy profile scores labelled data",
+    "baseline": None,
+    "baseline_missing": "a trace holds one network; snn-energy profile runs its ANN twin as well",
+    "comparison": [],
+    "second_opinion": None,
+    "second_opinion_missing": "there is no ANN baseline to check",
+}
+"""What `profile` adds to a priced trace, with the reason why it is not here."""
+
+
+def price_command(
+    traces: Annotated[
+        list[Path],
+        typer.Argument(metavar="TRACE", help="Trace files of one network; several are merged exactly."),
+    ],
+    hardware: Annotated[
+        str, typer.Option(metavar="NAME|PATH", help="Hardware profile: what each action costs.")
+    ] = "horowitz-45nm-fp32",
+    method: Annotated[str, typer.Option(metavar="NAME", help="How energies are computed.")] = "arithmetic",
+    format: FormatOption = None,
+    json: JsonOption = False,
+    output: OutputOption = None,
+) -> None:
+    """Price saved traces on any hardware; nothing is run.
+
+    A trace holds exact counts, so the same file can be priced again on every hardware; traces of several parts
+    of the data add up to the trace of all of them.
+
+    \b
+    Examples:
+      snn-energy profile fashion-cnn --trace counts.json.gz
+      snn-energy price counts.json.gz --hardware horowitz-45nm-int8
+      snn-energy price part1.json part2.json --json --output report.json
+    """
+    form = chosen_format(format, json, output)
+    check_writable(output)
+    _refuse_clashes(traces, output)
+
+    from snn_energy.costing.pricing import price
+    from snn_energy.hardware import load_hardware
+
+    prices = load_hardware(hardware)
+    report = price(_merged(traces), prices, method)
+    deliver({**report.to_dict(), **NOT_IN_A_TRACE}, form, output)
+
+
+def _refuse_clashes(traces: Sequence[Path], output: Path | None) -> None:
+    """A file named twice would count its samples twice; a report written over a trace would destroy it."""
+    from snn_energy.errors import UsageError
+
+    seen: set[Path] = set()
+    for path in traces:
+        if path.resolve() in seen:
+            raise UsageError(f"{path}: named twice, so its samples would count twice; name each trace file once")
+        seen.add(path.resolve())
+    if output is not None and output.resolve() in seen:
+        raise UsageError(f"{output}: --output would overwrite this trace file; give another file name")
+
+
+def _merged(paths: Sequence[Path]) -> Trace:
+    from snn_energy.counting.tracefile import load_trace
+    from snn_energy.errors import TraceError
+
+    total = load_trace(paths[0])
+    for path in paths[1:]:
+        part = load_trace(path)
+        try:
+            total = total + part
+        except TraceError as problem:
+            raise TraceError(f"{path}: {problem}") from None
+    return total
