@@ -11,9 +11,12 @@ from torch import Tensor, nn
 from snn_energy.counting.neurons import NEURONS, neuron_row
 from snn_energy.errors import TraceError
 
+TIME_ATTRIBUTES = ("time_steps", "T", "num_steps", "n_steps", "timesteps")
+"""Whole numbers under these names are taken for the number of time steps that a module makes by itself."""
+
 
 def ann_twin(model: nn.Module) -> nn.Module:
-    """Copy `model`, put ReLU in place of every recognised neuron, and set its `time_steps` to 1 where it has some.
+    """Copy `model`, put ReLU in place of every recognised neuron, and set its time steps (TIME_ATTRIBUTES) to 1.
 
     The twin keeps the SNN's weights: its dense counts are those of any ANN of this shape, its zero-skipping counts
     are those of these weights, not of an ANN trained for itself.
@@ -36,8 +39,9 @@ def ann_twin(model: nn.Module) -> nn.Module:
             "register yours with snn_energy.register_neuron, or profile without a baseline"
         )
     for module in twin.modules():
-        if isinstance(getattr(module, "time_steps", None), int):
-            module.time_steps = 1  # type: ignore[assignment]
+        for name in TIME_ATTRIBUTES:
+            if type(getattr(module, name, None)) is int:
+                setattr(module, name, 1)
     return twin.eval()
 
 

@@ -59,7 +59,7 @@ def _price(trace: Trace, hardware: Hardware, name: str, *, skip_zeros: bool) -> 
         *(_neuron(neuron, till) for neuron in trace.neurons),
         *(_other(record, till) for record in trace.elementwise),
     )
-    bound = trace.coverage.bound
+    uncounted_pj = till.pj("mac", trace.coverage.bound)
     return Report(
         trace=trace,
         hardware=hardware,
@@ -69,7 +69,7 @@ def _price(trace: Trace, hardware: Hardware, name: str, *, skip_zeros: bool) -> 
             Unpriced(action=action, count=count, reason=hardware.unpriced[action])
             for action, count in sorted(till.unpriced.items())
         ),
-        uncounted_pj=_Till(hardware).pj("mac", bound),
+        uncounted_pj=uncounted_pj,
     )
 
 

@@ -125,7 +125,7 @@ class Report:
             "method": self.method,
             "hardware": self.hardware.as_dict(),
             "samples": trace.samples,
-            "time_steps": trace.time_steps,
+            "time_steps": trace.time_steps or None,
             "complete": self.complete,
             "totals": {
                 "dense_macs": trace.dense_macs,

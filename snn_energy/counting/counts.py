@@ -10,6 +10,9 @@ from typing import Any, Protocol, Self, TypeVar
 from snn_energy.counting.values import SILENT, OperandClass, ValueSet
 from snn_energy.errors import TraceError
 
+MIXED = 0
+"""Stands for time steps that differ between layers or samples."""
+
 
 def _same(what: str, name: str, a: object, b: object) -> None:
     if a != b:
@@ -304,7 +307,7 @@ class Trace:
     coverage: Coverage = Coverage()
     samples: int = 0
     time_steps: int | None = None
-    """Time steps given by the caller, or read off the neuron layers where they agree; else None."""
+    """Time steps given by the caller or read off the neuron layers; MIXED where they differ, None where none tell."""
 
     @property
     def dense_macs(self) -> int:
@@ -364,7 +367,7 @@ def _fuller(a: Trace, b: Trace) -> Coverage:
 def _agreed(a: int | None, b: int | None) -> int | None:
     if a is None or b is None:
         return a if b is None else b
-    return a if a == b else None
+    return a if a == b else MIXED
 
 
 class _Named(Protocol):

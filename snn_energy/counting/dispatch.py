@@ -17,6 +17,8 @@ from snn_energy.errors import TraceError
 
 Padding = tuple[tuple[int, int], ...]
 
+_TWO_MEANINGS = {"max", "min", "dropout"}
+"""Names that are also a composite of another meaning: taken apart where they arrive whole."""
 _SOFTMAX = {"_softmax", "_safe_softmax"}
 _FACTORS = {
     **dict.fromkeys(("mm", "bmm", "mv", "dot", "vdot", "_int_mm", "convolution"), (0, 1)),
@@ -36,6 +38,11 @@ class CountingMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.recorder = recorder
         self._names: dict[object, str] = {}
         self._composites: set[object] = set()
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Dynamo never traces this mode; its guard would import the compiler and slow every operator."""
+        return False
 
     def __torch_dispatch__(
         self,
@@ -58,13 +65,16 @@ class CountingMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
                     "pad the sequences, or move model and data to a real device"
                 )
         row, product, reason = COUNTED.get(name), PRODUCTS.get(name), FREE.get(name)
-        if row is None and product is None and reason is None and self._is_composite(func):
+        uncertain = row is None and product is None and reason is None
+        if (uncertain or name in _TWO_MEANINGS) and self._is_composite(func):
             # Under inference_mode composite operators arrive whole: take them apart as torch itself would.
             with self:
                 return func.decompose(*args, **kwargs)
         if func._schema.is_mutable and tensors:
             recorder.before_write(kwargs.get("out", tensors[0]))
         origin, names = recorder.joint_origin(tensors)
+        if torch.Tag.nondeterministic_seeded in func.tags:
+            origin, names = Origin.DATA, ()  # drawn afresh in every run
         if origin is Origin.WEIGHT and (product is None or self._is_constant_product(name, args)):
             out = func(*args, **kwargs)
             recorder.products += product is not None
@@ -73,8 +83,11 @@ class CountingMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
             return out
         foreign = (row is not None or product is not None) and any(is_foreign(t) for t in tensors)
         after = None
-        if product is not None and not foreign:
-            after = product(recorder, Call(name, args, kwargs, tensors, None))
+        if product is not None:
+            origin = Origin.DATA  # counted, so what it feeds is counted as well
+            if not foreign:
+                after = product(recorder, Call(name, args, kwargs, tensors, None))
+        before = recorder.tag(tensors[0]) if name == "add" and tensors else None
         out = func(*args, **kwargs)
         self._track(func, name, args, kwargs, tensors, origin, names, out)
         if foreign:
@@ -83,7 +96,7 @@ class CountingMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
             if after is not None:
                 after(out)
         elif row is not None:
-            row(recorder, Call(name, args, kwargs, tensors, out))
+            row(recorder, Call(name, args, kwargs, tensors, out, before))
         elif reason is not None:
             recorder.note("free", name, reason=reason)
         else:
@@ -129,7 +142,7 @@ class CountingMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
         recorder = self.recorder
         if func._schema.is_mutable and origin is Origin.DATA and isinstance(out, Tensor):
             recorder.wrote_data(out)
-        tag = Tag(recorder, origin, names=names)
+        tag = Tag(recorder.token, origin, names=names)
         if name in _MOVES and tensors:
             source = recorder.tag(tensors[0])
             if source is not None:
@@ -151,12 +164,12 @@ class CountingMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
         elif isinstance(out, (tuple, list)):
             for one in out:
                 if isinstance(one, Tensor):
-                    recorder.mark(one, Tag(recorder, origin, names=names, spike_scale=tag.spike_scale), version)
+                    recorder.mark(one, Tag(recorder.token, origin, names=names, spike_scale=tag.spike_scale), version)
 
     def _mark(self, out: Any, origin: Origin, names: tuple[str, ...]) -> None:
         for one in out if isinstance(out, (tuple, list)) else (out,):
             if isinstance(one, Tensor):
-                self.recorder.mark(one, Tag(self.recorder, origin, names=names))
+                self.recorder.mark(one, Tag(self.recorder.token, origin, names=names))
 
 
 def _tensors(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Tensor]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from snn_energy.counting.dispatch import is_foreign
@@ -30,6 +31,8 @@ def shortcut(recorder: Recorder, module: nn.Module, args: tuple[Any, ...]) -> Fi
     if module._forward_pre_hooks or module._forward_hooks or "forward" in module.__dict__:
         return None
     x = args[0]
+    if torch.is_autocast_enabled(x.device.type):
+        return None
     if type(x) is not Tensor or x.is_nested or x.is_meta or is_foreign(x) or recorder.origin(x) is not Origin.DATA:
         return None
     return row(recorder, module, x)
@@ -46,7 +49,7 @@ def _convolution(recorder: Recorder, module: nn.Module, x: Tensor) -> Finish | N
 
     def finish(out: Tensor | None) -> None:
         if out is not None:
-            recorder.mark(out, Tag(recorder, Origin.DATA))
+            recorder.mark(out, Tag(recorder.token, Origin.DATA))
             if after is not None:
                 after(out)
 
@@ -55,12 +58,12 @@ def _convolution(recorder: Recorder, module: nn.Module, x: Tensor) -> Finish | N
 
 def _batch_norm(recorder: Recorder, module: nn.Module, x: Tensor) -> Finish | None:
     assert isinstance(module, nn.modules.batchnorm._BatchNorm)
-    if module.running_mean is None:
+    if module.running_mean is None or module.training:
         return None
 
     def finish(out: Tensor | None) -> None:
         if out is not None:
-            recorder.mark(out, Tag(recorder, Origin.DATA))
+            recorder.mark(out, Tag(recorder.token, Origin.DATA))
             COUNTED["native_batch_norm"](recorder, Call("native_batch_norm", (x,), {}, (x,), out))
 
     return finish
@@ -74,7 +77,7 @@ def _max_pool(recorder: Recorder, module: nn.Module, x: Tensor) -> Finish | None
 
     def finish(out: Tensor | None) -> None:
         if out is not None:
-            recorder.mark(out, Tag(recorder, Origin.DATA))
+            recorder.mark(out, Tag(recorder.token, Origin.DATA))
             COUNTED[name](recorder, Call(name, (x, module.kernel_size), {}, (x,), out))
 
     return finish

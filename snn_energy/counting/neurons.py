@@ -1,16 +1,38 @@
 """Spiking neurons, recognised by what they mean: one row for each class, by qualified name, so that none is imported.
 
 A row states the neuron's equation and charges one update with its arithmetic; the element-wise operators that some
-backend happens to run inside are never looked at. `register_neuron` adds a row for a neuron of one's own.
+backend happens to run inside are never looked at. `register_neuron` adds a row for a neuron of one's own. The rows of
+other simulators are in `simulators`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
 
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 from snn_energy.errors import UsageError
+
+Test = Callable[[Any], bool]
+"""Asks the value of an attribute; None stands for an attribute that the instance lacks."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Variant:
+    """What changes in a row where an attribute of the instance passes a test: numbers are added, `time_axis` is set."""
+
+    attribute: str
+    """Name, dotted if it is an attribute of an attribute."""
+    test: Test
+    adds: int = 0
+    muls: int = 0
+    compares: int = 0
+    state_variables: int = 0
+    soft_reset_adds: int = 0
+    time_axis: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +54,11 @@ class NeuronRow:
     binary_scale: float | None = None
     """Height of a spike where the class guarantees {0, height}; None where the data must prove it."""
     methods: tuple[str, ...] = ("forward",)
-    """A subclass that overrides any of these means something else, and is not recognised."""
+    """A subclass or an instance that overrides any of these means something else, and is not recognised."""
+    variants: tuple[Variant, ...] = ()
+    """Options of the class that change its equation or its time axis."""
+    requires: tuple[tuple[str, Test], ...] = ()
+    """(Attribute, test): an instance that fails one of these means something else, and is not recognised."""
 
 
 NEURONS: dict[str, NeuronRow] = {}
@@ -50,13 +76,54 @@ def register_neuron(row: NeuronRow) -> NeuronRow:
 
 
 def neuron_row(module: nn.Module) -> NeuronRow | None:
-    """The row of a module, also through subclasses that leave the neuron's own methods alone."""
+    """The row of a module with its variants applied, also through subclasses that leave the neuron's methods alone.
+
+    A module that holds weights (a parameter with more than one axis, its own or a child's) is never recognised: what
+    runs inside a recognised neuron is not looked at, so its products would be lost. It is counted operator by operator.
+    """
     for base in type(module).__mro__:
         row = NEURONS.get(f"{base.__module__}.{base.__qualname__}")
         if row is not None:
-            own = all(getattr(type(module), name, None) is getattr(base, name, None) for name in row.methods)
-            return row if own else None
+            return _resolved(row, module) if _means(row, base, module) and not _holds_weights(module) else None
     return None
+
+
+def _means(row: NeuronRow, base: type, module: nn.Module) -> bool:
+    own = all(getattr(type(module), name, None) is getattr(base, name, None) for name in row.methods)
+    return (
+        own
+        and not any(name in module.__dict__ for name in row.methods)
+        and all(test(_read(module, attribute)) for attribute, test in row.requires)
+    )
+
+
+def _holds_weights(module: nn.Module) -> bool:
+    return any(is_lazy(parameter) or parameter.dim() > 1 for parameter in module.parameters())
+
+
+def _resolved(row: NeuronRow, module: nn.Module) -> NeuronRow:
+    """The row of this instance. Where it has a text as `reset`, spikes pay for their reset only if that is "soft"."""
+    reset = getattr(module, "reset", None)
+    if isinstance(reset, str) and reset != "soft":
+        row = replace(row, soft_reset_adds=0)
+    for variant in row.variants:
+        if variant.test(_read(module, variant.attribute)):
+            row = replace(
+                row,
+                adds=row.adds + variant.adds,
+                muls=row.muls + variant.muls,
+                compares=row.compares + variant.compares,
+                state_variables=row.state_variables + variant.state_variables,
+                soft_reset_adds=row.soft_reset_adds + variant.soft_reset_adds,
+                time_axis=row.time_axis if variant.time_axis is None else variant.time_axis,
+            )
+    return row
+
+
+def _read(value: Any, attribute: str) -> Any:
+    for name in attribute.split("."):
+        value = getattr(value, name, None)
+    return value
 
 
 register_neuron(
@@ -89,3 +156,5 @@ register_neuron(
         methods=("forward", "step"),
     )
 )
+
+from snn_energy.counting import simulators  # noqa: E402, F401  # its rows need NeuronRow, so it comes last

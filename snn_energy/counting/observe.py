@@ -57,7 +57,7 @@ class Operand:
             return Look(mask, mask, 1.0)
         if self.values.many or x.numel() == 0:
             return Look(_mask(x), None, 1.0)
-        if self._guess is not None:
+        if self._guess is not None and (x.is_floating_point() or self._guess == int(self._guess)):
             mask = _equals(x, self._guess)
             if _is_zero(torch.sub(x, mask.to(x.dtype), alpha=_scalar(self._guess, x))):
                 return Look(mask, mask, abs(self._guess))
@@ -166,3 +166,9 @@ def has_zeros(weight: Tensor) -> bool:
     if weight.device.type == "cpu" and weight.dtype in _FLOATS:
         return bool((weight.detach().numpy() == 0).any())  # a quarter of the cost of torch's `any`
     return bool((weight == 0).any())
+
+
+def refuse_nan(weight: Tensor, where: str) -> None:
+    """Raise TraceError if any weight is NaN: one sum tells, and only a sum that is not finite needs a closer look."""
+    if weight.is_floating_point() and not torch.isfinite(weight.sum()) and bool(weight.isnan().any()):
+        raise TraceError(f"{where}: its weights hold NaN; check the checkpoint, or train the network again")

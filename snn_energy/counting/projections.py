@@ -12,7 +12,7 @@ from torch import Tensor
 
 from snn_energy.counting.counts import LayerCounts
 from snn_energy.counting.fanout import Axis, masked_fan_out, spatial_fan_out
-from snn_energy.counting.observe import EXACT_ROWS, Look, Operand, has_zeros, row_sum
+from snn_energy.counting.observe import EXACT_ROWS, Look, Operand, has_zeros, refuse_nan, row_sum
 
 Geometry = tuple[tuple[str, tuple[int, ...]], ...]
 
@@ -246,6 +246,7 @@ class WeightProjection:
 
     name: str
     kind: str
+    key: tuple[object, ...]
     operand: Operand
     weight: Tensor
     """As the wiring reads it; kept for its zeros, which are looked for once, at the end."""
@@ -260,11 +261,14 @@ class WeightProjection:
     settled: list[tuple[Wiring, Maps, int]] = field(default_factory=list)
     """Maps fed while the weights had other values, with their effective events."""
     stale: bool = False
+    folded: object = None
+    """The batch norm folded into these weights: they can take in one only."""
     pruned: bool = field(init=False)
     """Whether any weight is zero; looked up before the product runs, which then finds the weights in the cache."""
 
     def __post_init__(self) -> None:
         self.pruned = has_zeros(self.weight)
+        refuse_nan(self.weight, self.operand.where)
 
     def settle(self) -> None:
         """Close the books on the present weight values, which are about to change."""
@@ -276,6 +280,12 @@ class WeightProjection:
         """Take new weight values from here on."""
         self.weight, self.source, self.stale = weight, source, False
         self.pruned = has_zeros(weight)
+        refuse_nan(weight, self.operand.where)
+
+    @property
+    def last_geometry(self) -> Geometry:
+        """Geometry of the newest call."""
+        return next(reversed(self.maps)).geometry if self.maps else ()
 
     def _with_effective_events(self) -> list[tuple[Wiring, Maps, int]]:
         return [

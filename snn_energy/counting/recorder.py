@@ -7,15 +7,17 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.multiprocessing.reductions import StorageWeakRef
 
 from snn_energy.counting.counts import Coverage, ElementwiseCounts, NeuronCounts, OperatorRecord
 from snn_energy.counting.neurons import NeuronRow, neuron_row
 from snn_energy.counting.observe import Operand
 from snn_energy.counting.projections import PairProjection, WeightProjection
-from snn_energy.counting.tags import Origin, Tag, drop_tag, hang_tag, read_tag
+from snn_energy.counting.tags import Origin, Tag, drop_tag, hang_tag, read_tag, tensors_in
 from snn_energy.counting.taps import EXACT_SPIKES
 
 ROOT = "(model)"
@@ -28,7 +30,6 @@ class _NeuronTally:
     """Running record of one neuron layer; spike sums stay on the device until the end."""
 
     row: NeuronRow
-    spike_adds: int
     calls: int = 0
     updates: int = 0
     state_elements: int = 0
@@ -80,20 +81,25 @@ class Recorder:
         self.neuron_rows: dict[int, NeuronRow] = {}
         self._known: dict[int, tuple[Tensor, Tag]] = {}
         self._inputs: list[int] = []
-        self._written: set[int] = set()
+        self._written: dict[int, StorageWeakRef] = {}
+        self.token = object()
+        """Marks the tags of this trace; a tag must not keep the recorder alive."""
         self._step_of: dict[str, int] = {}
-        self._computed_weights: list[Tensor] = []
         for module in self.modules:
             row = neuron_row(module)
             if row is not None:
                 self.neuron_rows[id(module)] = row
         self._parameters: dict[str, Tensor] = {_plain(name): parameter for name, parameter in model.named_parameters()}
+        self._lazy = [p for p in self._parameters.values() if nn.parameter.is_lazy(p)]
+        self._parameter_memory = {_address(p) for p in self._parameters.values() if not nn.parameter.is_lazy(p)}
         self._weight_names: dict[tuple[object, ...], str] = {}
         self._weight_users: dict[int, list[WeightProjection]] = {}
         for name, parameter in self._parameters.items():
-            self._known[id(parameter)] = (parameter, Tag(self, Origin.WEIGHT, names=(name,)))
+            self._known[id(parameter)] = (parameter, Tag(self.token, Origin.WEIGHT, names=(name,)))
         for name, buffer in model.named_buffers():
-            self._known.setdefault(id(buffer), (buffer, Tag(self, Origin.CONSTANT, names=(name,))))
+            self._known.setdefault(id(buffer), (buffer, Tag(self.token, Origin.CONSTANT, names=(name,))))
+        for name, tensor in self._plain_tensors():  # a mask kept as a plain attribute is as constant as a buffer
+            self._known.setdefault(id(tensor), (tensor, Tag(self.token, Origin.CONSTANT, names=(name,))))
 
     # -- where we are ------------------------------------------------------------------------------------------
 
@@ -129,7 +135,7 @@ class Recorder:
         self._step_of.clear()
         for tensor in inputs:
             if id(tensor) not in self._known:
-                self._known[id(tensor)] = (tensor, Tag(self, Origin.DATA))
+                self._known[id(tensor)] = (tensor, Tag(self.token, Origin.DATA))
                 self._inputs.append(id(tensor))
 
     # -- what a tensor is --------------------------------------------------------------------------------------
@@ -137,14 +143,16 @@ class Recorder:
     def tag(self, tensor: Tensor) -> Tag | None:
         """What is known of a tensor, or None for one that no operator of this trace produced."""
         known = self._known.get(id(tensor))
-        return read_tag(tensor, self) if known is None else known[1]
+        return read_tag(tensor, self.token) if known is None else known[1]
 
     def origin(self, tensor: Tensor) -> Origin:
         """What a tensor depends on; a tensor from outside the trace is a constant, unless data were written into it."""
         tag = self.tag(tensor)
         origin = Origin.CONSTANT if tag is None else tag.origin
-        if origin is Origin.CONSTANT and self._written and tensor.untyped_storage().data_ptr() in self._written:
-            return Origin.DATA
+        if origin is not Origin.DATA and self._written:
+            written = self._written.get(_address(tensor))
+            if written is not None and not written.expired():  # type: ignore[no-untyped-call]
+                return Origin.DATA
         return origin
 
     def joint_origin(self, tensors: Iterable[Tensor]) -> tuple[Origin, tuple[str, ...]]:
@@ -153,8 +161,8 @@ class Recorder:
         names: list[str] = []
         for tensor in tensors:
             own = self.origin(tensor)
-            if own is Origin.DATA:
-                return Origin.DATA, ()
+            if own is Origin.DATA or (tensor.dim() and self.tag(tensor) is None):
+                return Origin.DATA, ()  # a tensor of unknown origin may hide data: what comes of it is never free
             if own is Origin.WEIGHT:
                 origin = Origin.WEIGHT
                 tag = self.tag(tensor)
@@ -165,13 +173,25 @@ class Recorder:
         """Hang a tag on a tensor that an operator returned; for a view, with the write counter of its base."""
         if id(tensor) in self._known:
             return
-        if tag.origin is Origin.WEIGHT:
-            self._computed_weights.append(tensor)
         hang_tag(tensor, tag, version)
 
     def wrote_data(self, tensor: Tensor) -> None:
-        """Note that data were written into memory that began as a constant."""
-        self._written.add(tensor.untyped_storage().data_ptr())
+        """Note that data were written into memory that began as a constant, unless parameters live there."""
+        if not self.is_parameter_memory(tensor):
+            self._written[_address(tensor)] = StorageWeakRef(tensor.untyped_storage())  # type: ignore[no-untyped-call]
+
+    def is_parameter_memory(self, tensor: Tensor) -> bool:
+        """True if a tensor is a parameter or a view of one."""
+        if self._lazy:  # the first batch gives them their memory
+            made = [p for p in self._lazy if not nn.parameter.is_lazy(p)]
+            self._parameter_memory.update(_address(p) for p in made)
+            self._lazy = [p for p in self._lazy if nn.parameter.is_lazy(p)]
+        return _address(tensor) in self._parameter_memory
+
+    def projection_before(self, tag: Tag | None) -> WeightProjection | None:
+        """The projection whose result a tensor is, untouched since."""
+        found = None if tag is None or tag.projection is None else self.projections.get(tag.projection)
+        return found if isinstance(found, WeightProjection) else None
 
     def spike_scale(self, tensor: Tensor) -> float | None:
         """Height of the spikes of a tensor that is known to hold nothing else."""
@@ -224,12 +244,12 @@ class Recorder:
     def watch_weight(self, projection: WeightProjection, names: tuple[str, ...]) -> None:
         """Remember where a projection's weights live, so that a write to them is noticed."""
         sources = [projection.source, *(self._parameters[n] for n in names if n in self._parameters)]
-        for pointer in {tensor.untyped_storage().data_ptr() for tensor in sources}:
+        for pointer in {_address(tensor) for tensor in sources}:
             self._weight_users.setdefault(pointer, []).append(projection)
 
     def before_write(self, tensor: Tensor) -> None:
         """Settle every projection whose weights are about to be written."""
-        for projection in self._weight_users.get(tensor.untyped_storage().data_ptr(), ()):
+        for projection in self._weight_users.get(_address(tensor), ()):
             if not projection.stale:
                 projection.settle()
 
@@ -293,8 +313,7 @@ class Recorder:
         name = self.paths.get(id(module), self.path) or ROOT
         tally = self.neuron_tallies.get(name)
         if tally is None:
-            soft = getattr(module, "reset", "soft" if row.soft_reset_adds else "hard") == "soft"
-            tally = self.neuron_tallies[name] = _NeuronTally(row, row.soft_reset_adds if soft else 0)
+            tally = self.neuron_tallies[name] = _NeuronTally(row)
         if row.time_axis is None:
             by_step = spikes.unsqueeze(0)
             first = self._step_of.get(name, 0)
@@ -308,34 +327,45 @@ class Recorder:
             per_sample = spikes.numel() // (by_step.shape[0] * (by_step.shape[1] if by_step.dim() > 1 else 1))
             tally.state_elements = max(tally.state_elements, row.state_variables * per_sample)
         tally.pending.append((first, _spikes_per_step(by_step, row.binary_scale, tapped)))
-        hang_tag(spikes, Tag(self, Origin.DATA, spike_scale=row.binary_scale))
+        hang_tag(spikes, Tag(self.token, Origin.DATA, spike_scale=row.binary_scale))
 
     def is_data(self, tensor: Tensor) -> None:
         """Note that a tensor from inside a neuron depends on the samples."""
         if self.tag(tensor) is None:
-            hang_tag(tensor, Tag(self, Origin.DATA))
+            hang_tag(tensor, Tag(self.token, Origin.DATA))
 
-    def check_seen(self, module: nn.Module, output: Tensor) -> None:
+    def hidden(self, module: nn.Module, args: Any, output: Any) -> None:
         """List a layer that multiplies by its weights, but whose product no operator reported since it was entered.
 
         Its work ran where a dispatch mode cannot see it: in another thread, with modes switched off, or in C++ code.
         """
-        sizes = [p.numel() // max(1, p.shape[0]) for p in module.parameters(recurse=False) if p.dim() > 1]
-        self.note("uncounted", f"unseen: {type(module).__name__}", bound=max(1, output.numel() * sum(sizes)))
+        size = max(sum(t.numel() for t in tensors_in(values)) for values in (args, output))
+        weights = sum(p.numel() for p in module.parameters(recurse=False) if p.dim() > 1)
+        if size:  # every weight meets every element of the larger side at most once
+            self.note("uncounted", f"unseen: {type(module).__name__}", bound=max(1, size * weights))
 
-    def check_output(self, outputs: Iterable[Tensor], inputs: Iterable[Tensor]) -> None:
-        """List a result of the model that no operator of this trace produced."""
+    def end_batch(self, outputs: Iterable[Tensor], inputs: Iterable[Tensor]) -> None:
+        """List a result of the model that no operator of this trace produced; take our tags off the others."""
         size = sum(tensor.numel() for tensor in inputs) + sum(p.numel() for p in self._parameters.values())
         for tensor in outputs:
             if tensor.is_floating_point() and self.tag(tensor) is None:
                 self.note("uncounted", "unseen: result of the model", bound=max(1, tensor.numel() * size))
+            drop_tag(tensor)
 
     # -- the end -----------------------------------------------------------------------------------------------
 
     def close(self) -> None:
-        """Take back what was hung on tensors that may outlive the trace."""
-        for tensor in self._computed_weights:
+        """Take back what was hung on tensors that outlive the trace: state and weights kept by the modules."""
+        for _, tensor in self._plain_tensors():
             drop_tag(tensor)
+
+    def _plain_tensors(self) -> Iterable[tuple[str, Tensor]]:
+        """Tensors that modules keep as plain attributes, with their names."""
+        for module in self.modules:
+            for name, value in vars(module).items():
+                if not name.startswith("_") or isinstance(value, Tensor):
+                    for tensor in tensors_in(value):
+                        yield f"{self.paths[id(module)]}.{name}", tensor
 
     def neurons(self) -> tuple[NeuronCounts, ...]:
         """Records of all neuron layers that ran, in order of first call."""
@@ -352,7 +382,7 @@ class Recorder:
                 update_adds=tally.row.adds,
                 update_muls=tally.row.muls,
                 update_compares=tally.row.compares,
-                spike_adds=tally.spike_adds,
+                spike_adds=tally.row.soft_reset_adds,
             )
             for name, tally in self.neuron_tallies.items()
         )
@@ -400,6 +430,10 @@ def _spikes_per_step(by_step: Tensor, scale: float | None, tapped: Sequence[Tens
     if scale == 1 and by_step.dtype is torch.float32 and by_step.numel() < EXACT_SPIKES * len(by_step):
         return tapped if len(tapped) == len(by_step) else by_step.reshape(len(by_step), -1).sum(1).unbind()
     return torch.count_nonzero(by_step.reshape(len(by_step), -1), dim=1).unbind()
+
+
+def _address(tensor: Tensor) -> int:
+    return tensor.untyped_storage().data_ptr()
 
 
 def _plain(name: str) -> str:

@@ -7,7 +7,8 @@ in-place write makes it stale.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields, is_dataclass
 from enum import IntEnum
 from typing import Any
 
@@ -37,8 +38,8 @@ class Tag:
     """Explicit zero padding of the last axes: zeros before and after, outermost axis first."""
     biased: bool | None = None
     """For the output of a weight projection: whether it has a bias. A batch norm right behind folds into it."""
-    projection: Any = None
-    """For the output of a weight projection: its accumulator, to which a bias added right behind belongs."""
+    projection: tuple[object, ...] | None = None
+    """For the output of a weight projection: its key, for a bias added or a batch norm applied right behind."""
     spike_scale: float | None = None
     """Height of a spike, where every value is known to be 0 or that height."""
     softmax: bool = False
@@ -55,7 +56,7 @@ def read_tag(tensor: Tensor, owner: object) -> Tag | None:
     tag: Any = getattr(tensor, ATTRIBUTE, None)
     if tag is None or tag.owner is not owner:
         return None
-    if tag.version != version_of(tensor):
+    if tensor.is_inference() or tag.version != version_of(tensor):  # an inference tensor does not tell writes
         return Tag(owner, tag.origin, names=tag.names)
     return tag  # type: ignore[no-any-return]
 
@@ -73,3 +74,18 @@ def drop_tag(tensor: Tensor) -> None:
     """Remove a tag, if there is one."""
     if hasattr(tensor, ATTRIBUTE):
         delattr(tensor, ATTRIBUTE)
+
+
+def tensors_in(value: Any) -> Iterator[Tensor]:
+    """All tensors of a nested structure of tuples, lists, mappings and dataclasses."""
+    if isinstance(value, Tensor):
+        yield value
+    elif isinstance(value, Mapping):
+        for item in value.values():
+            yield from tensors_in(item)
+    elif isinstance(value, (tuple, list)):
+        for item in value:
+            yield from tensors_in(item)
+    elif is_dataclass(value) and not isinstance(value, type):
+        for field in fields(value):
+            yield from tensors_in(getattr(value, field.name))

@@ -8,23 +8,19 @@ restored even after an exception.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from contextvars import Token
-from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 
-from snn_energy.counting.counts import Trace
+from snn_energy.counting.counts import MIXED, Trace
 from snn_energy.counting.dispatch import CountingMode
-from snn_energy.counting.modules import SHORTCUTS, shortcut
-from snn_energy.counting.ops.products import RECURRENT, WEIGHTED
 from snn_energy.counting.recorder import Recorder
-from snn_energy.counting.taps import SPIKE_TAP
+from snn_energy.counting.tags import tensors_in
+from snn_energy.counting.watching import Watcher
 from snn_energy.errors import DataError, TraceError, UncountedError
 
 Progress = Callable[[int], None]
@@ -57,30 +53,31 @@ def trace(
 
     Raises:
         DataError: no data, or a batch without tensors.
-        TraceError: an operand holds NaN or infinity, or the model cannot be traced.
+        TraceError: a weight holds NaN, or an operand NaN or infinity before its layer is known to be real-valued; or
+            the model cannot be traced.
         UncountedError: see `strict`.
     """
     if not isinstance(model, nn.Module):
         raise TraceError(f"trace: model must be a torch.nn.Module (got {type(model).__name__}); pass the module itself")
     for name, value in (("samples", samples), ("time_steps", time_steps)):
-        if value is not None and not (isinstance(value, int) and value > 0):
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
             raise TraceError(f"trace: {name} must be a whole number of at least 1, or None (got {value!r})")
     recorder = Recorder(model)
     seen = 0
     with ExitStack() as restore:
         restore.callback(recorder.close)
-        mode = CountingMode(recorder)
+        watcher = Watcher(recorder, CountingMode(recorder))
         _eval_mode(model, restore)
         restore.enter_context(_exact_arithmetic())
-        _watch_modules(recorder, mode, restore)
+        restore.enter_context(watcher.registered())
         for args, kwargs in batches(data):
-            tensors = [value for value in (*args, *kwargs.values()) if isinstance(value, Tensor)]
+            tensors = list(tensors_in((args, kwargs)))
             if not tensors:
                 raise DataError("trace: a batch holds no tensor; pass tensors, tuples or dicts of tensors")
-            size = _samples_of(tensors[0], batch_axis)
+            size = _samples_of(tensors, batch_axis)
             recorder.begin_batch(tensors)
-            output = _run(model, args, kwargs, mode)
-            recorder.check_output(tensors_in(output), tensors)
+            output = _run(model, args, kwargs, watcher)
+            recorder.end_batch(tensors_in(output), tensors)
             if on_output is not None:
                 on_output(output)
             seen += size
@@ -94,12 +91,12 @@ def trace(
     return result
 
 
-def _run(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], mode: CountingMode) -> Any:
+def _run(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], watcher: Watcher) -> Any:
     try:
-        with mode:
+        with watcher.running():
             return model(*args, **kwargs)
     except NotImplementedError as error:
-        if type(mode).__name__ not in str(error):
+        if CountingMode.__name__ not in str(error):
             raise
         raise TraceError(
             "trace: the model uses a higher-order operator (torch.cond, flex_attention, ...) whose body cannot be "
@@ -118,7 +115,7 @@ def uncounted_message(result: Trace) -> str:
 
 def batches(data: Any) -> Iterator[tuple[tuple[Any, ...], dict[str, Any]]]:
     """Normalise data to (args, kwargs) of one call each."""
-    if isinstance(data, (Tensor, tuple, dict)):
+    if isinstance(data, (Tensor, tuple, Mapping)):
         yield _call(data)
         return
     if not isinstance(data, Iterable):
@@ -135,15 +132,14 @@ def _call(batch: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
         return (batch,), {}
     if isinstance(batch, tuple):
         return batch, {}
-    if isinstance(batch, dict):
-        return (), batch
+    if isinstance(batch, Mapping):
+        return (), dict(batch)
     raise DataError(f"trace: a batch must be a tensor, a tuple, a list or a dict (got {type(batch).__name__})")
 
 
-def _samples_of(tensor: Tensor, batch_axis: int) -> int:
-    if tensor.dim() <= batch_axis:
-        return 1
-    return tensor.shape[batch_axis]
+def _samples_of(tensors: list[Tensor], batch_axis: int) -> int:
+    """Size of the batch axis of the first tensor that has one."""
+    return next((tensor.shape[batch_axis] for tensor in tensors if tensor.dim() > batch_axis), 1)
 
 
 def _eval_mode(model: nn.Module, restore: ExitStack) -> None:
@@ -173,110 +169,11 @@ def _exact_arithmetic() -> Iterator[None]:
         yield
 
 
-def _watch_modules(recorder: Recorder, mode: CountingMode, restore: ExitStack) -> None:
-    """Register global hooks: nothing is written on the modules themselves.
-
-    Inside a recognised neuron or a leaf module counted from its hook, the dispatch mode is off.
-    """
-    flags: list[tuple[bool, bool]] = []
-    products: list[int] = []
-    silent: list[tuple[nn.Module, Callable[[Any], None]]] = []
-
-    def count_from_hook(module: nn.Module, args: Any) -> Callable[[Any], None] | None:
-        if id(module) in recorder.neuron_rows:
-            tap: list[Tensor] = []
-            return partial(_count_neuron, recorder, module, tap, SPIKE_TAP.set(tap))
-        return shortcut(recorder, module, args)
-
-    def enter(module: nn.Module, args: Any) -> None:
-        recorder.enter(module)
-        if silent:
-            return
-        if id(module) in recorder.neuron_rows or type(module) in SHORTCUTS:
-            mode.__exit__(None, None, None)  # type: ignore[no-untyped-call]  # what we do here is not the model's work
-            finish = None
-            try:
-                finish = count_from_hook(module, args)
-            finally:
-                if finish is None:
-                    mode.__enter__()  # type: ignore[no-untyped-call]
-            if finish is not None:
-                silent.append((module, finish))
-                return
-        if isinstance(module, WEIGHTED):
-            products.append(recorder.products)
-        if isinstance(module, RECURRENT):
-            # Fused recurrent kernels hide their products; plain ones do not.
-            flags.append((torch._C._get_mkldnn_enabled(), torch.backends.cudnn.enabled))
-            torch._C._set_mkldnn_enabled(False)
-            torch.backends.cudnn.enabled = False
-
-    def leave(module: nn.Module, _args: Any, output: Any) -> None:
-        if not recorder.stack or recorder.stack[-1] is not module:
-            return
-        if silent:
-            if silent[-1][0] is module:
-                _, finish = silent.pop()
-                try:
-                    finish(output)
-                finally:
-                    mode.__enter__()  # type: ignore[no-untyped-call]
-        elif isinstance(module, WEIGHTED):
-            if isinstance(module, RECURRENT):
-                mkldnn, cudnn = flags.pop()
-                torch._C._set_mkldnn_enabled(mkldnn)
-                torch.backends.cudnn.enabled = cudnn
-            result = _first_tensor(output)
-            if products.pop() == recorder.products and result is not None and result.numel():
-                recorder.check_seen(module, result)
-        recorder.leave()
-
-    restore.callback(recorder.leave_all)
-    restore.enter_context(_removed(register_module_forward_pre_hook(enter)))
-    restore.enter_context(_removed(register_module_forward_hook(leave, always_call=True)))
-
-
-def _count_neuron(
-    recorder: Recorder, module: nn.Module, tap: list[Tensor], token: Token[list[Tensor] | None], output: Any
-) -> None:
-    """Close the tap, also after an exception (no output then), and record what the neuron did."""
-    SPIKE_TAP.reset(token)
-    spikes = _first_tensor(output)
-    if spikes is not None:
-        recorder.neuron(module, spikes, tap)
-        for state in tensors_in(output):
-            recorder.is_data(state)
-
-
-@contextmanager
-def _removed(handle: Any) -> Iterator[None]:
-    try:
-        yield
-    finally:
-        handle.remove()
-
-
-def tensors_in(value: Any) -> Iterator[Tensor]:
-    """All tensors of a nested structure of tuples, lists, dicts and objects with fields."""
-    if isinstance(value, Tensor):
-        yield value
-    elif isinstance(value, dict):
-        for item in value.values():
-            yield from tensors_in(item)
-    elif isinstance(value, (tuple, list)):
-        for item in value:
-            yield from tensors_in(item)
-
-
-def _first_tensor(output: Any) -> Tensor | None:
-    return next(tensors_in(output), None)
-
-
 def _collect(recorder: Recorder, model: nn.Module, samples: int, time_steps: int | None) -> Trace:
     neurons = recorder.neurons()
     if time_steps is None:
         seen = {neuron.time_steps for neuron in neurons}
-        time_steps = seen.pop() if len(seen) == 1 else None
+        time_steps = None if not seen else seen.pop() if len(seen) == 1 else MIXED
     return Trace(
         model=type(model).__name__,
         layers=tuple(projection.finish() for projection in recorder.projections.values()),

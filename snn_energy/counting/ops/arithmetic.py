@@ -6,7 +6,6 @@ function, division, root or random draw. Arithmetic on weights alone never gets 
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable
 from math import prod
 
@@ -21,7 +20,7 @@ Rate = tuple[int, int, int, int]
 
 PER_OUTPUT: dict[str, Rate] = {
     # one operation for each output element
-    **dict.fromkeys("sub rsub __add__ __sub__ bitwise_left_shift bitwise_right_shift cumsum".split(), (1, 0, 0, 0)),
+    **dict.fromkeys("rsub __add__ __sub__ bitwise_left_shift bitwise_right_shift cumsum".split(), (1, 0, 0, 0)),
     **dict.fromkeys("square cumprod __mul__ deg2rad".split(), (0, 1, 0, 0)),
     **dict.fromkeys(
         "eq ne lt le gt ge relu relu6 abs neg sign sgn threshold maximum minimum fmax fmin heaviside isnan isinf "
@@ -77,15 +76,14 @@ PER_INPUT: dict[str, Rate] = {
     "std_mean": (3, 1, 0, 0),
     "norm": (1, 1, 0, 0),
     "linalg_vector_norm": (1, 1, 0, 0),
-    "scatter_add": (1, 0, 0, 0),
-    "index_add": (1, 0, 0, 0),
 }
 
 ONCE: dict[str, tuple[int, int]] = {
     # (multiplications, specials) for each OUTPUT of a reduction: a mean is scaled by 1/n, a deviation has a root
     **dict.fromkeys(("mean", "var", "var_mean"), (1, 0)),
     **dict.fromkeys(("std", "std_mean"), (1, 1)),
-    **dict.fromkeys(("norm", "linalg_vector_norm", "logsumexp"), (0, 1)),
+    **dict.fromkeys(("norm", "linalg_vector_norm"), (1, 1)),
+    "logsumexp": (0, 2),
 }
 
 
@@ -107,8 +105,7 @@ def _per_input(rate: Rate) -> Callable[[Recorder, Call], None]:
     def row(recorder: Recorder, call: Call) -> None:
         outputs = call.result.numel()
         elements = call.tensors[0].numel()
-        whole = call.name.startswith("_") or call.name in ("scatter_add", "index_add")
-        saved = elements if whole else elements - outputs
+        saved = elements if call.name.startswith("_") else elements - outputs
         muls, specials = (outputs * each for each in ONCE.get(call.name, (0, 0)))
         _charge(recorder, call.name, rate, max(0, saved), muls=muls, specials=specials)
 
@@ -121,23 +118,25 @@ for _name, _rate in PER_INPUT.items():
     counts(_name)(_per_input(_rate))
 
 
-@counts("add")
+@counts("add", "sub")
 def addition(recorder: Recorder, call: Call) -> None:
     """One addition for each output; a bias added right behind a projection is that projection's own."""
     elements = call.result.numel()
-    for one, other in itertools.permutations(call.tensors[:2], 2):
-        tag = recorder.tag(one)
-        if tag is None or tag.projection is None or tag.biased or recorder.origin(other) is not Origin.WEIGHT:
-            continue
-        tag.projection.bias_adds += elements
-        recorder.note("counted", "add (bias)")
-        result = recorder.tag(call.result)
-        if result is not None:
-            result.biased, result.projection = True, tag.projection
-        return
+    if len(call.tensors) == 2 and call.name == "add":
+        tags = (call.before, recorder.tag(call.tensors[1]))
+        for tag, other in zip(tags, reversed(call.tensors), strict=True):
+            projection = recorder.projection_before(tag)
+            if projection is None or tag is None or tag.biased or recorder.origin(other) is not Origin.WEIGHT:
+                continue
+            projection.bias_adds += elements
+            recorder.note("counted", "add (bias)")
+            result = recorder.tag(call.result)
+            if result is not None:
+                result.biased, result.projection = True, tag.projection
+            return
     if call.kwargs.get("alpha", 1) not in (1, -1):
         recorder.arithmetic("scaling", muls=elements)
-    _charge(recorder, "add", (1, 0, 0, 0), elements)
+    _charge(recorder, call.name, (1, 0, 0, 0), elements)
 
 
 @counts("mul")
@@ -189,10 +188,28 @@ def average_pool(recorder: Recorder, call: Call) -> None:
 
 @counts("_adaptive_avg_pool2d", "_adaptive_avg_pool3d", "adaptive_avg_pool1d")
 def adaptive_average_pool(recorder: Recorder, call: Call) -> None:
-    """At most one addition for each input element, one multiplication for each output."""
-    elements, outputs = call.tensors[0].numel(), call.result.numel()
-    recorder.arithmetic("avg_pool", adds=max(0, elements - outputs), muls=outputs)
+    """One addition for each element of each window after its first, one multiplication for each output."""
+    x, out = call.tensors[0], call.result
+    axes = int(call.name[-2])
+    windows = prod(
+        sum(-(-(i + 1) * size // n) - i * size // n for i in range(n))
+        for size, n in zip(x.shape[-axes:], out.shape[-axes:], strict=True)
+    )
+    elements = windows * prod(out.shape[:-axes])
+    recorder.arithmetic("avg_pool", adds=max(0, elements - out.numel()), muls=out.numel())
     recorder.note("counted", call.name)
+
+
+@counts("index_add", "scatter_add", "index_put", "scatter", "scatter_reduce", "index_reduce", "_unsafe_index_put")
+def scattered(recorder: Recorder, call: Call) -> None:
+    """One addition for each element scattered, where they are added up; a plain write costs nothing."""
+    adds_up = call.name.endswith(("_add", "_reduce")) or "reduce" in call.kwargs
+    if "index_put" in call.name:
+        adds_up = bool(call.get(3, "accumulate", False))
+    if not adds_up:
+        recorder.note("free", call.name, reason="copy: values are moved, not changed")
+        return
+    _charge(recorder, call.name, (1, 0, 0, 0), call.tensors[-1].numel())
 
 
 @counts("native_batch_norm", "_native_batch_norm_legit", "_native_batch_norm_legit_no_training", "cudnn_batch_norm",
@@ -204,21 +221,40 @@ def batch_norm(recorder: Recorder, call: Call) -> None:
     projection has a bias already, which is counted there.
     """
     x, elements = call.tensors[0], call.result.numel()
-    uses_batch_statistics = call.name.endswith(("batch_norm", "legit")) and bool(call.get(5, "training", False))
-    tag = recorder.tag(x)
     recorder.note("counted", call.name)
-    if uses_batch_statistics:
-        recorder.arithmetic("batch_norm", adds=4 * elements, muls=2 * elements, specials=2 * x.shape[1])
-    elif tag is not None and tag.biased is not None:
-        recorder.arithmetic("batch_norm (folded)", adds=0 if tag.biased else elements)
+    if call.name.endswith(("batch_norm", "legit")) and bool(call.get(5, "training", False)):
+        _charge(recorder, "batch_norm", _DATA_NORM, elements)
+    elif _folds(recorder, x):
+        recorder.arithmetic("batch_norm (folded)", adds=0 if _is_biased(recorder, x) else elements)
     else:
         recorder.arithmetic("batch_norm", adds=elements, muls=elements)
+
+
+_DATA_NORM = (4, 3, 0, 0)
+"""Mean, variance, scale and shift of each element, where data decide the statistics."""
+
+
+def _folds(recorder: Recorder, x: Tensor) -> bool:
+    """True if `x` is a projection's untouched result whose channels are on axis 1, and no other norm took it first."""
+    projection = recorder.projection_before(recorder.tag(x))
+    if projection is None or dict(projection.last_geometry).get("c_out") != (x.shape[1],):
+        return False
+    if not (x.dim() > 2 if projection.kind.startswith("conv") else x.dim() == 2):
+        return False
+    if projection.folded is None:
+        projection.folded = recorder.module
+    return projection.folded is recorder.module
+
+
+def _is_biased(recorder: Recorder, x: Tensor) -> bool:
+    tag = recorder.tag(x)
+    return tag is not None and bool(tag.biased)
 
 
 @counts("native_layer_norm", "native_group_norm", "_fused_rms_norm", "rms_norm")
 def data_norm(recorder: Recorder, call: Call) -> None:
     """Mean, variance, scale, shift: 4 additions and 3 multiplications for each element (not foldable: data decide)."""
-    _charge(recorder, call.name, (4, 3, 0, 0), call.tensors[0].numel())
+    _charge(recorder, call.name, _DATA_NORM, call.tensors[0].numel())
 
 
 @counts("_thnn_fused_lstm_cell")
@@ -235,10 +271,19 @@ def fused_gru_cell(recorder: Recorder, call: Call) -> None:
 
 @counts("_embedding_bag", "_embedding_bag_forward_only")
 def embedding_bag(recorder: Recorder, call: Call) -> None:
-    """Adds table rows: one addition for each element of each row after a bag's first."""
-    weight, indices = call.tensors[0], call.tensors[1]
-    rows = max(0, indices.numel() - call.result.shape[0])
-    _charge(recorder, "embedding_bag", (1, 0, 0, 0), rows * weight.shape[1])
+    """Adds table rows, or takes their maximum: one operation for each element of each row after a bag's first."""
+    weight, indices, out = call.tensors[0], call.tensors[1], call.result
+    width = weight.shape[1]
+    later = max(0, indices.numel() - out.shape[0]) * width
+    mode = call.get(4, "mode", 0)  # 0 sum, 1 mean, 2 max
+    weighted = indices.numel() * width if call.get(6, "per_sample_weights") is not None else 0
+    recorder.arithmetic(
+        "embedding_bag",
+        adds=0 if mode == 2 else later,
+        compares=later if mode == 2 else 0,
+        muls=weighted + (out.numel() if mode == 1 else 0),
+    )
+    recorder.note("counted", call.name)
 
 
 @counts("topk", "sort", "argsort", "unique", "_unique2", "unique_dim")

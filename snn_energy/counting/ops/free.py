@@ -22,8 +22,8 @@ free(
 )
 free(
     "copy: values are moved, not changed",
-    "cat stack hstack vstack copy _to_copy to index index_put index_copy index_fill masked_fill masked_scatter "
-    "masked_select scatter slice_scatter select_scatter where fill zero set_ constant_pad_nd reflection_pad1d "
+    "cat stack hstack vstack copy _to_copy to index index_copy index_fill masked_fill masked_scatter "
+    "masked_select slice_scatter select_scatter where fill zero set_ constant_pad_nd reflection_pad1d "
     "reflection_pad2d reflection_pad3d replication_pad1d replication_pad2d replication_pad3d im2col tril triu diag "
     "diag_embed unfold_copy meshgrid resize _reshape_copy _pad_packed_sequence _pack_padded_sequence nonzero "
     "as_strided_scatter fill_diagonal",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 from math import prod
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +17,7 @@ from snn_energy.counting.projections import (
     LinearWiring,
     PairProjection,
     WeightProjection,
+    Wiring,
     mapped,
 )
 from snn_energy.counting.recorder import Recorder
@@ -26,7 +28,7 @@ WEIGHTED = (nn.Linear, nn.modules.conv._ConvNd, nn.Bilinear, *RECURRENT)
 """Modules that multiply by their weights whenever they run."""
 
 
-@multiplies("convolution", "convolution_overrideable", "mkldnn_convolution")
+@multiplies("convolution", "_convolution", "convolution_overrideable", "mkldnn_convolution")
 def convolution(recorder: Recorder, call: Call) -> After:
     """Convolution or transposed convolution over 1 to 3 axes: x [n, c_in, *spatial], weight [c_out, c_in/g, *k]."""
     x, weight, bias = call.args[0], call.args[1], call.get(2, "bias")
@@ -43,10 +45,8 @@ def convolution(recorder: Recorder, call: Call) -> After:
     kind = f"conv_transpose{axes}d" if transposed else f"conv{axes}d"
     projection = _weight_projection(recorder, kind, weight, weight)
     look = projection.operand.look(x, recorder.spike_scale(x))
-    mask, level = mapped(look)
-    projection.feed(wiring, x.shape[0], mask, level, look.unit, bias=bias is not None)
-    projection.operand_bits = max(projection.operand_bits, x.element_size() * 8)
-    return _finish(recorder, call, projection, biased=bias is not None)
+    feed = _Feed(wiring, x.shape[0], *mapped(look), look.unit, x.element_size() * 8)
+    return _finish(recorder, call, projection, feed, biased=bias is not None)
 
 
 _CONV_ARGS = ((3, "stride"), (4, "padding"), (5, "dilation"), (7, "output_padding"))
@@ -111,8 +111,7 @@ def product_and_sum(recorder: Recorder, call: Call) -> After:
 def _matrix_product(recorder: Recorder, call: Call, a: Tensor, b: Tensor, *, biased: bool) -> After | None:
     left, right = recorder.origin(a), recorder.origin(b)
     if left is right is Origin.DATA or (left is right and left is Origin.CONSTANT):
-        _pair(recorder, call, a, b, biased=biased)
-        return None
+        return _pair(recorder, call, a, b, biased=biased)
     if left > right:  # W @ x: transpose both, so that the operand comes first
         a, b, weight, operand = _columns(b), _columns(a), a, b
     else:
@@ -138,38 +137,43 @@ def _matrix_product(recorder: Recorder, call: Call, a: Tensor, b: Tensor, *, bia
     same = level is mask
     mask = mask.reshape(wiring.batch, wiring.n_in)
     level = mask if same else None if level is None else level.reshape(wiring.batch, wiring.n_in)
-    projection.feed(wiring, rows, mask, level, look.unit, bias=biased)
-    projection.operand_bits = max(projection.operand_bits, operand.element_size() * 8)
-    return _finish(recorder, call, projection, biased=biased)
+    feed = _Feed(wiring, rows, mask, level, look.unit, operand.element_size() * 8)
+    return _finish(recorder, call, projection, feed, biased=biased)
 
 
 def _columns(x: Tensor) -> Tensor:
     return x if x.dim() == 1 else x.transpose(-1, -2)
 
 
-def _pair(recorder: Recorder, call: Call, a: Tensor, b: Tensor, *, biased: bool) -> None:
+def _pair(recorder: Recorder, call: Call, a: Tensor, b: Tensor, *, biased: bool) -> After:
     """A product of two activations, told apart by the caller's line, and by its place before or after a softmax."""
     tags = (recorder.tag(a), recorder.tag(b))
     after_softmax = any(tag is not None and tag.softmax for tag in tags)
-    key = ("matmul", recorder.path, recorder.call_site(), after_softmax, a.shape[-1] if after_softmax else None)
-    projection = recorder.projections.get(key)
-    if projection is None:
+    key = ("matmul", recorder.path, recorder.call_site(), after_softmax)
+    known = recorder.projections.get(key)
+    if known is None:
         path = recorder.path
         name = recorder.numbered(f"{path}.matmul" if path else "matmul")
-        projection = PairProjection(name, "matmul", recorder.operand(name), recorder.operand(name))
-        recorder.projections[key] = projection
-    assert isinstance(projection, PairProjection)
+        known = PairProjection(name, "matmul", recorder.operand(name), recorder.operand(name))
+        recorder.projections[key] = known
+    assert isinstance(known, PairProjection)
+    projection = known
     left = a.reshape(1, 1, -1) if a.dim() == 1 else a.unsqueeze(0) if a.dim() == 2 else a
     right = b.reshape(1, -1, 1) if b.dim() == 1 else b.unsqueeze(0) if b.dim() == 2 else b
     looks = (
         projection.first.look(left, recorder.spike_scale(a)),
         projection.second.look(right, recorder.spike_scale(b)),
     )
-    projection.feed(left, right, *looks)
-    if biased:
-        projection.bias_adds += left.shape[0] * left.shape[1] * right.shape[2]
-    projection.operand_bits = max(projection.operand_bits, a.element_size() * 8, b.element_size() * 8)
-    recorder.note("counted", call.name)
+    bits = max(a.element_size(), b.element_size()) * 8
+
+    def after(_out: Tensor) -> None:
+        projection.feed(left, right, *looks)
+        if biased:
+            projection.bias_adds += left.shape[0] * left.shape[1] * right.shape[2]
+        projection.operand_bits = max(projection.operand_bits, bits)
+        recorder.note("counted", call.name)
+
+    return after
 
 
 def einsum_product(recorder: Recorder, call: Call) -> None:
@@ -177,7 +181,7 @@ def einsum_product(recorder: Recorder, call: Call) -> None:
     a, b = (tensor.expand_as(call.out).reshape(-1) for tensor in call.tensors[:2])
     operands = sorted(call.tensors[:2], key=recorder.origin)
     if recorder.origin(operands[1]) is Origin.DATA:
-        _pair(recorder, call, a.view(-1, 1, 1), b.view(-1, 1, 1), biased=False)
+        _pair(recorder, call, a.view(-1, 1, 1), b.view(-1, 1, 1), biased=False)(call.out)
         return
     if recorder.origin(call.tensors[0]) > recorder.origin(call.tensors[1]):
         a, b = b, a
@@ -189,8 +193,8 @@ def einsum_product(recorder: Recorder, call: Call) -> None:
     same = level is mask
     mask = mask.view(-1, 1)
     level = mask if same else None if level is None else level.view(-1, 1)
-    projection.feed(wiring, 1, mask, level, look.unit, bias=False)
-    recorder.note("counted", call.name)
+    feed = _Feed(wiring, 1, mask, level, look.unit, operand.element_size() * 8)
+    _finish(recorder, call, projection, feed, biased=False)(call.out)
 
 
 @multiplies("_trilinear")
@@ -217,9 +221,8 @@ def bilinear(recorder: Recorder, call: Call) -> After | None:
     else:
         level, unit = one.level.double().T @ two.level.double(), one.unit * two.unit
     wiring = BilinearWiring(first.shape[1], second.shape[1], weight.shape[0])
-    projection.feed(wiring, first.shape[0], mask, level, unit, bias=False)
-    projection.operand_bits = max(projection.operand_bits, first.element_size() * 8)
-    return _finish(recorder, call, projection, biased=False)
+    feed = _Feed(wiring, first.shape[0], mask, level, unit, first.element_size() * 8)
+    return _finish(recorder, call, projection, feed, biased=False)
 
 
 def _weight_projection(recorder: Recorder, kind: str, weight: Tensor, as_wired: Tensor) -> WeightProjection:
@@ -229,19 +232,22 @@ def _weight_projection(recorder: Recorder, kind: str, weight: Tensor, as_wired: 
     names = () if tag is None else tag.names
     name = recorder.weight_name(names, weight)
     site = recorder.call_site() if name is None else None
-    key = (kind, recorder.path, name, site, tuple(as_wired.shape))
+    owned = recorder.is_parameter_memory(weight)
+    place = (as_wired.stride(), as_wired.storage_offset()) if owned else None  # W, its transpose and its slices differ
+    key = (kind, recorder.path, name, site, tuple(as_wired.shape), place)
     projection = recorder.projections.get(key)
     if projection is None:
         path = recorder.path
         fresh = recorder.numbered(name or (f"{path}.{kind}" if path else kind))
-        projection = WeightProjection(fresh, kind, recorder.operand(fresh), as_wired, weight, _unique_elements(weight))
+        operand = recorder.operand(fresh)
+        projection = WeightProjection(fresh, kind, key, operand, as_wired, weight, _unique_elements(weight))
         recorder.projections[key] = projection
         recorder.watch_weight(projection, names)
         return projection
     assert isinstance(projection, WeightProjection)
     if projection.stale:
         projection.renew(as_wired, weight)
-    elif name is None and projection.source is not weight and not torch.equal(projection.source, weight):
+    elif not owned and projection.source is not weight and not torch.equal(projection.source, weight):
         projection.settle()
         projection.renew(as_wired, weight)
     return projection
@@ -252,12 +258,24 @@ def _unique_elements(weight: Tensor) -> int:
     return prod(size for size, stride in zip(weight.shape, weight.stride(), strict=True) if stride or size == 0)
 
 
-def _finish(recorder: Recorder, call: Call, projection: WeightProjection, *, biased: bool) -> After:
-    recorder.note("counted", call.name)
+class _Feed(NamedTuple):
+    """What one call adds to its projection, once the product has run."""
 
+    wiring: Wiring
+    rows: int
+    mask: Tensor
+    level: Tensor | None
+    unit: float
+    bits: int
+
+
+def _finish(recorder: Recorder, call: Call, projection: WeightProjection, feed: _Feed, *, biased: bool) -> After:
     def after(out: Tensor) -> None:
+        projection.feed(*feed[:-1], bias=biased)
+        projection.operand_bits = max(projection.operand_bits, feed.bits)
+        recorder.note("counted", call.name)
         tag = recorder.tag(out)
         if tag is not None:
-            tag.biased, tag.projection = biased, projection
+            tag.biased, tag.projection = biased, projection.key
 
     return after

@@ -17,6 +17,7 @@ from snn_energy.errors import UsageError
 
 if TYPE_CHECKING:
     from snn_energy.counting.recorder import Recorder
+    from snn_energy.counting.tags import Tag
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,8 @@ class Call:
     kwargs: dict[str, Any]
     tensors: tuple[Tensor, ...]
     out: Any
+    before: Tag | None = None
+    """What was known of the first operand of an addition before it ran; an in-place one overwrites it."""
 
     def get(self, position: int, name: str, default: Any = None) -> Any:
         """An argument by position or keyword."""

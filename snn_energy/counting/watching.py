@@ -1,0 +1,155 @@
+"""Global module hooks of one trace: they keep the module path and count what can be counted from a hook.
+
+Nothing is written on the modules themselves. The hooks look away from every module that does not run under the
+trace's own dispatch mode: in another thread, in the data pipeline, in a callback, or with modes switched off.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import Token
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
+from torch.utils._python_dispatch import _get_current_dispatch_mode
+
+from snn_energy.counting.dispatch import CountingMode
+from snn_energy.counting.modules import SHORTCUTS, shortcut
+from snn_energy.counting.ops.products import RECURRENT, WEIGHTED
+from snn_energy.counting.recorder import Recorder
+from snn_energy.counting.tags import tensors_in
+from snn_energy.counting.taps import SPIKE_TAP
+
+Finish = Callable[[Any], None]
+
+
+class Watcher:
+    """Watches the modules of one model while it runs in one thread."""
+
+    def __init__(self, recorder: Recorder, mode: CountingMode) -> None:
+        self.recorder, self.mode = recorder, mode
+        self._thread = threading.get_ident()
+        self._running = False
+        self._silent: list[tuple[nn.Module, Finish]] = []
+        """The module counted from its hook, inside which the dispatch mode is off, and what to do after it."""
+        self._products: list[int | None] = []
+        """Products reported before each running module that multiplies by weights; None for the others."""
+        self._flags: list[tuple[bool, bool]] = []
+
+    @contextmanager
+    def registered(self) -> Iterator[None]:
+        """Hooks are in place inside this context."""
+        before = register_module_forward_pre_hook(self._enter)
+        after = register_module_forward_hook(self._leave, always_call=True)
+        try:
+            yield
+        finally:
+            before.remove()
+            after.remove()
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """The model runs inside this context, under the dispatch mode; whatever an exception left open is closed."""
+        with self.mode:
+            self._running = True
+            try:
+                yield
+            finally:
+                self._running = False
+                self._unwind()
+
+    def _unwind(self) -> None:
+        # An interrupt skips even hooks that are always called.
+        while self._silent:
+            self._speak(self._silent.pop()[1], None)
+        if self._flags:
+            _set_fused(*self._flags[0])
+            self._flags.clear()
+        self._products.clear()
+        self.recorder.leave_all()
+
+    def _speak(self, finish: Finish, output: Any) -> None:
+        try:
+            finish(output)
+        finally:
+            self.mode.__enter__()  # type: ignore[no-untyped-call]
+
+    def _elsewhere(self) -> bool:
+        return threading.get_ident() != self._thread or not self._running
+
+    def _enter(self, module: nn.Module, args: Any) -> None:
+        if self._elsewhere():
+            return
+        recorder = self.recorder
+        recorder.enter(module)
+        weighted = isinstance(module, WEIGHTED) and not self._silent
+        self._products.append(recorder.products if weighted else None)
+        if self._silent:
+            return
+        if _get_current_dispatch_mode() is not self.mode:
+            return
+        if id(module) in recorder.neuron_rows or type(module) in SHORTCUTS:
+            self._count_from_hook(module, args)
+        elif isinstance(module, RECURRENT):
+            # Fused recurrent kernels hide their products; plain ones do not.
+            self._flags.append((torch._C._get_mkldnn_enabled(), torch.backends.cudnn.enabled))
+            _set_fused(mkldnn=False, cudnn=False)
+
+    def _count_from_hook(self, module: nn.Module, args: Any) -> None:
+        finish: Finish | None = None
+        self.mode.__exit__(None, None, None)  # type: ignore[no-untyped-call]  # what we do here is not the model's work
+        try:
+            if id(module) in self.recorder.neuron_rows:
+                tap: list[Tensor] = []
+                finish = partial(_count_neuron, self.recorder, module, tap, SPIKE_TAP.set(tap))
+            else:
+                finish = shortcut(self.recorder, module, args)
+        finally:
+            if finish is None:
+                self.mode.__enter__()  # type: ignore[no-untyped-call]
+        if finish is not None:
+            self._silent.append((module, finish))
+
+    def _leave(self, module: nn.Module, args: Any, output: Any) -> None:
+        recorder = self.recorder
+        if self._elsewhere():
+            if self._running and isinstance(module, WEIGHTED) and id(module) in recorder.paths:
+                recorder.hidden(module, args, output)
+            return
+        if not recorder.stack or recorder.stack[-1] is not module:
+            return
+        counted_here = bool(self._silent) and self._silent[-1][0] is module
+        if counted_here:
+            self._speak(self._silent.pop()[1], output)
+        elif isinstance(module, RECURRENT) and self._flags and not self._silent:
+            _set_fused(*self._flags.pop())
+        nothing_counted = self._products.pop() == recorder.products
+        if nothing_counted and not counted_here and output is not None:
+            recorder.hidden(module, args, output)
+        recorder.leave()
+
+
+def _set_fused(mkldnn: bool, cudnn: bool) -> None:
+    torch._C._set_mkldnn_enabled(mkldnn)
+    torch.backends.cudnn.enabled = cudnn
+
+
+def _count_neuron(
+    recorder: Recorder, module: nn.Module, tap: list[Tensor], token: Token[list[Tensor] | None], output: Any
+) -> None:
+    """Close the tap, also after an exception (no output then), and record what the neuron did."""
+    SPIKE_TAP.reset(token)
+    if output is None:
+        return
+    spikes = next(tensors_in(output), None)
+    if spikes is None:
+        recorder.note("uncounted", f"neuron without a tensor: {type(module).__name__}", bound=1)
+        return
+    recorder.neuron(module, spikes, tap)
+    for state in tensors_in(output):
+        recorder.is_data(state)
