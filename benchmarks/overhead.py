@@ -1,10 +1,10 @@
 """Cost of profiling: traced over bare forward, in time and in peak memory.
 
-    python benchmarks/overhead.py [--rounds 15] [--threads 2]
+    python benchmarks/overhead.py [--rounds 15] [--threads 2] [--batches 8]
 
 A spiking VGG-11 (3x32x32, T = 4, batch 16, conv-BN-LIF) runs bare under `no_grad` and traced, interleaved in one
-process; the median of the paired ratios is printed. The trace includes everything it does for one batch: hooks,
-counting, fan-out maps. Peak memory is the highest resident size of a child process that only runs bare, or only traces.
+process; the median of the paired ratios is printed, for a run over one batch and over several: a trace looks at the
+weights once, whatever the number of batches. It includes everything: hooks, counting, fan-out maps. Peak memory is the highest resident size of a child process that only runs bare, or only traces.
 """
 
 from __future__ import annotations
@@ -70,30 +70,31 @@ def network(*, stepped: bool) -> tuple[nn.Module, Tensor]:
     return model.eval(), x
 
 
-def bare(model: nn.Module, x: Tensor) -> None:
+def bare(model: nn.Module, x: Tensor, batches: int) -> None:
     """The forward alone."""
     with torch.no_grad():
-        model(x)
+        for _ in range(batches):
+            model(x)
 
 
-def traced(model: nn.Module, x: Tensor) -> None:
+def traced(model: nn.Module, x: Tensor, batches: int) -> None:
     """The forward with everything counted."""
-    se.trace(model, x)
+    se.trace(model, [x] * batches)
 
 
-def measure(rounds: int, *, stepped: bool) -> dict[str, float]:
-    """Median times and the median paired ratio."""
+def measure(rounds: int, batches: int, *, stepped: bool) -> dict[str, float]:
+    """Median times of one batch and the median paired ratio."""
     model, x = network(stepped=stepped)
     times: dict[str, list[float]] = {"bare": [], "traced": []}
     for index in range(rounds + 2):
         for name, run in (("bare", bare), ("traced", traced)):
             start = time.perf_counter()
-            run(model, x)
+            run(model, x, batches)
             if index >= 2:
                 times[name].append(time.perf_counter() - start)
     return {
-        "bare_ms": statistics.median(times["bare"]) * 1e3,
-        "traced_ms": statistics.median(times["traced"]) * 1e3,
+        "bare_ms": statistics.median(times["bare"]) * 1e3 / batches,
+        "traced_ms": statistics.median(times["traced"]) * 1e3 / batches,
         "ratio": statistics.median(t / b for t, b in zip(times["traced"], times["bare"], strict=True)),
     }
 
@@ -108,8 +109,7 @@ def peak_mb(what: str) -> float:
 def child(what: str) -> None:
     """Run in the child process."""
     model, x = network(stepped=False)
-    for _ in range(3):
-        {"bare": bare, "traced": traced}[what](model, x)
+    {"bare": bare, "traced": traced}[what](model, x, 3)
     print(json.dumps(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024))
 
 
@@ -117,15 +117,18 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--batches", type=int, default=8)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     for stepped in (False, True):
-        result = measure(options.rounds, stepped=stepped)
-        label = "one call for each time step" if stepped else "time folded into the batch"
-        print(
-            f"{label}: bare {result['bare_ms']:.1f} ms, traced {result['traced_ms']:.1f} ms, "
-            f"ratio {result['ratio']:.3f} (median of {options.rounds} interleaved pairs)"
-        )
+        for batches in dict.fromkeys((1, options.batches)):
+            result = measure(options.rounds, batches, stepped=stepped)
+            label = "one call for each time step" if stepped else "time folded into the batch"
+            print(
+                f"{label}, {batches} batch(es): bare {result['bare_ms']:.1f} ms, traced {result['traced_ms']:.1f} ms "
+                f"a batch, ratio {result['ratio']:.3f} (median of {options.rounds} interleaved pairs)",
+                flush=True,
+            )
     memory = {what: peak_mb(what) for what in ("bare", "traced")}
     print(
         f"peak memory: bare {memory['bare']:.0f} MB, traced {memory['traced']:.0f} MB, "
