@@ -4,7 +4,8 @@
 
 A spiking VGG-11 (3x32x32, T = 4, batch 16, conv-BN-LIF) runs bare under `no_grad` and traced, interleaved in one
 process; the median of the paired ratios is printed, for a run over one batch and over several: a trace looks at the
-weights once, whatever the number of batches. It includes everything: hooks, counting, fan-out maps. Peak memory is the highest resident size of a child process that only runs bare, or only traces.
+weights once, whatever the number of batches. It includes everything: hooks, counting, fan-out maps. Peak memory is the
+highest resident size of a child process that only runs bare, or only traces.
 """
 
 from __future__ import annotations

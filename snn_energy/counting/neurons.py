@@ -25,13 +25,14 @@ class Variant:
     """What changes in a row where an attribute of the instance passes a test: numbers are added, `time_axis` is set."""
 
     attribute: str
-    """Name, dotted if it is an attribute of an attribute."""
+    """Name, dotted if it is an attribute of an attribute; "" for the instance itself."""
     test: Test
     adds: int = 0
     muls: int = 0
     compares: int = 0
     state_variables: int = 0
     soft_reset_adds: int = 0
+    returned_states: int = 0
     time_axis: int | None = None
 
 
@@ -51,6 +52,8 @@ class NeuronRow:
     state_variables: int
     soft_reset_adds: int = 0
     time_axis: int | None = None
+    returned_states: int = 0
+    """How many values follow the spikes in what the class returns; 0 where it returns the spikes alone."""
     binary_scale: float | None = None
     """Height of a spike where the class guarantees {0, height}; None where the data must prove it."""
     methods: tuple[str, ...] = ("forward",)
@@ -115,13 +118,14 @@ def _resolved(row: NeuronRow, module: nn.Module) -> NeuronRow:
                 compares=row.compares + variant.compares,
                 state_variables=row.state_variables + variant.state_variables,
                 soft_reset_adds=row.soft_reset_adds + variant.soft_reset_adds,
+                returned_states=row.returned_states + variant.returned_states,
                 time_axis=row.time_axis if variant.time_axis is None else variant.time_axis,
             )
     return row
 
 
 def _read(value: Any, attribute: str) -> Any:
-    for name in attribute.split("."):
+    for name in attribute.split(".") if attribute else ():
         value = getattr(value, name, None)
     return value
 

@@ -2,52 +2,22 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from types import FrameType
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from torch.multiprocessing.reductions import StorageWeakRef
 
 from snn_energy.counting.counts import Coverage, ElementwiseCounts, NeuronCounts, OperatorRecord
+from snn_energy.counting.naming import eager_name, stem
+from snn_energy.counting.neuron_tally import NeuronTally
 from snn_energy.counting.neurons import NeuronRow, neuron_row
 from snn_energy.counting.observe import Operand
 from snn_energy.counting.projections import PairProjection, WeightProjection
 from snn_energy.counting.tags import Origin, Tag, drop_tag, hang_tag, read_tag, tensors_in
-from snn_energy.counting.taps import EXACT_SPIKES
 
 ROOT = "(model)"
-_OWN_CODE = str(Path(__file__).parent)
-_TORCH_CODE = str(Path(torch.__file__).parent)
-
-
-@dataclass(slots=True)
-class _NeuronTally:
-    """Running record of one neuron layer; spike sums stay on the device until the end."""
-
-    row: NeuronRow
-    calls: int = 0
-    updates: int = 0
-    state_elements: int = 0
-    steps: list[int] = field(default_factory=list)
-    """Spikes of each time step in the batches that are through."""
-    pending: list[tuple[int, Sequence[Tensor]]] = field(default_factory=list)
-    """First time step and counts (0-dim, on the device) of each call of the batch that runs."""
-
-    def read(self) -> None:
-        """Take the pending counts off the device: once for each batch, all calls together."""
-        if not self.pending:
-            return
-        counts = torch.stack([count.double() for _, call in self.pending for count in call]).tolist()
-        positions = [first + step for first, call in self.pending for step in range(len(call))]
-        self.steps.extend([0] * (max(positions) + 1 - len(self.steps)))
-        for position, count in zip(positions, counts, strict=True):
-            self.steps[position] += int(count)
-        self.pending.clear()
 
 
 @dataclass(slots=True)
@@ -64,7 +34,7 @@ class Recorder:
     """Collects the facts of one trace, over all its batches."""
 
     def __init__(self, model: nn.Module) -> None:
-        self.paths: dict[int, str] = {id(m): _plain(name) for name, m in model.named_modules()}
+        self.paths: dict[int, str] = {id(m): eager_name(name) for name, m in model.named_modules()}
         self.modules = list(model.modules())  # keeps the identities of `paths` alive
         self.stack: list[nn.Module] = []
         self.path = ""
@@ -77,7 +47,7 @@ class Recorder:
         self.projections: dict[tuple[object, ...], WeightProjection | PairProjection] = {}
         self._arithmetic: dict[tuple[str, str], list[int]] = {}
         self._operators: dict[tuple[str, str], _OperatorTally] = {}
-        self.neuron_tallies: dict[str, _NeuronTally] = {}
+        self.neuron_tallies: dict[str, NeuronTally] = {}
         self.neuron_rows: dict[int, NeuronRow] = {}
         self._known: dict[int, tuple[Tensor, Tag]] = {}
         self._inputs: list[int] = []
@@ -89,7 +59,9 @@ class Recorder:
             row = neuron_row(module)
             if row is not None:
                 self.neuron_rows[id(module)] = row
-        self._parameters: dict[str, Tensor] = {_plain(name): parameter for name, parameter in model.named_parameters()}
+        self._parameters: dict[str, Tensor] = {
+            eager_name(name): parameter for name, parameter in model.named_parameters()
+        }
         self._lazy = [p for p in self._parameters.values() if nn.parameter.is_lazy(p)]
         self._parameter_memory = {_address(p) for p in self._parameters.values() if not nn.parameter.is_lazy(p)}
         self._weight_names: dict[tuple[object, ...], str] = {}
@@ -223,13 +195,13 @@ class Recorder:
             if shared is not None and not name.startswith(f"{path}."):
                 names = (f"{path}.{shared}" if path else shared,)
                 break
-        stem = _stem(names)
-        owner, _, leaf = stem.rpartition(".")
+        whole = stem(names)
+        owner, _, leaf = whole.rpartition(".")
         if owner == path:
-            return ((path or ROOT) if leaf == "weight" else stem) + part
-        if stem.startswith(f"{path}.") or not path:
-            return (owner if leaf == "weight" else stem) + part
-        return f"{path}[{owner if leaf == 'weight' else stem}]{part}"
+            return ((path or ROOT) if leaf == "weight" else whole) + part
+        if whole.startswith(f"{path}.") or not path:
+            return (owner if leaf == "weight" else whole) + part
+        return f"{path}[{owner if leaf == 'weight' else whole}]{part}"
 
     def _part(self, names: tuple[str, ...], weight: Tensor) -> str:
         parameter = self._parameters.get(names[0])
@@ -257,21 +229,6 @@ class Recorder:
         """True for a registered buffer whose name ends in one of the suffixes."""
         known = self._known.get(id(tensor))
         return known is not None and known[1].origin is Origin.CONSTANT and known[1].names[0].endswith(suffixes)
-
-    def call_site(self) -> tuple[str, int, int]:
-        """Innermost line of the caller's code: tells anonymous products apart, and joins those of a loop."""
-        for frame in _frames():
-            name = frame.f_code.co_filename
-            if not name.startswith((_OWN_CODE, _TORCH_CODE)):
-                return (name, frame.f_lineno, frame.f_lasti)
-        return ("", 0, 0)
-
-    def inside_einsum(self) -> bool:
-        """True if the operator comes straight from torch.einsum."""
-        for frame in _frames():
-            if not frame.f_code.co_filename.startswith(_OWN_CODE):
-                return frame.f_code.co_name == "einsum" and frame.f_code.co_filename.startswith(_TORCH_CODE)
-        return False
 
     def numbered(self, name: str) -> str:
         """`name`, or `name#2` and so on if earlier projections took it."""
@@ -313,20 +270,8 @@ class Recorder:
         name = self.paths.get(id(module), self.path) or ROOT
         tally = self.neuron_tallies.get(name)
         if tally is None:
-            tally = self.neuron_tallies[name] = _NeuronTally(row)
-        if row.time_axis is None:
-            by_step = spikes.unsqueeze(0)
-            first = self._step_of.get(name, 0)
-        else:
-            by_step = spikes.movedim(row.time_axis, 0) if row.time_axis else spikes
-            first = 0
-        self._step_of[name] = first + by_step.shape[0]
-        tally.calls += 1
-        tally.updates += spikes.numel()
-        if spikes.numel():
-            per_sample = spikes.numel() // (by_step.shape[0] * (by_step.shape[1] if by_step.dim() > 1 else 1))
-            tally.state_elements = max(tally.state_elements, row.state_variables * per_sample)
-        tally.pending.append((first, _spikes_per_step(by_step, row.binary_scale, tapped)))
+            tally = self.neuron_tallies[name] = NeuronTally(row)
+        self._step_of[name] = tally.add(spikes, self._step_of.get(name, 0), tapped)
         hang_tag(spikes, Tag(self.token, Origin.DATA, spike_scale=row.binary_scale))
 
     def is_data(self, tensor: Tensor) -> None:
@@ -369,23 +314,7 @@ class Recorder:
 
     def neurons(self) -> tuple[NeuronCounts, ...]:
         """Records of all neuron layers that ran, in order of first call."""
-        for tally in self.neuron_tallies.values():
-            tally.read()
-        return tuple(
-            NeuronCounts(
-                name=name,
-                kind=tally.row.kind,
-                calls=tally.calls,
-                updates=tally.updates,
-                state_elements=tally.state_elements,
-                spikes_per_step=tuple(tally.steps),
-                update_adds=tally.row.adds,
-                update_muls=tally.row.muls,
-                update_compares=tally.row.compares,
-                spike_adds=tally.row.soft_reset_adds,
-            )
-            for name, tally in self.neuron_tallies.items()
-        )
+        return tuple(tally.finish(name) for name, tally in self.neuron_tallies.items())
 
     def elementwise(self) -> tuple[ElementwiseCounts, ...]:
         """Records of all other arithmetic, in order of first call."""
@@ -425,55 +354,5 @@ class Recorder:
                 yield path or ROOT
 
 
-def _spikes_per_step(by_step: Tensor, scale: float | None, tapped: Sequence[Tensor]) -> Sequence[Tensor]:
-    """Non-zero elements of each time step, 0-dim each; a plain sum where every spike is 1 and the sum stays exact."""
-    if scale == 1 and by_step.dtype is torch.float32 and by_step.numel() < EXACT_SPIKES * len(by_step):
-        return tapped if len(tapped) == len(by_step) else by_step.reshape(len(by_step), -1).sum(1).unbind()
-    return torch.count_nonzero(by_step.reshape(len(by_step), -1), dim=1).unbind()
-
-
 def _address(tensor: Tensor) -> int:
     return tensor.untyped_storage().data_ptr()
-
-
-def _plain(name: str) -> str:
-    """A name as the eager model has it: torch.compile wraps modules under `_orig_mod`."""
-    return ".".join(part for part in name.split(".") if part != "_orig_mod")
-
-
-def _frames() -> Iterable[FrameType]:
-    frame: FrameType | None = sys._getframe(1)
-    while frame is not None:
-        yield frame
-        frame = frame.f_back
-
-
-_SUFFIXES = ("_orig", "_g", "_v", "_u")
-
-
-def _stem(names: tuple[str, ...]) -> str:
-    """The parameter that a computed weight stands for: `0.weight_g` and `0.weight_v` make `0.weight`."""
-    plain = [_without_parametrisation(name) for name in names]
-    stem = _common_start(plain)
-    stem = stem.rstrip("._0123456789") if len(set(plain)) > 1 else stem
-    for suffix in _SUFFIXES:
-        stem = stem.removesuffix(suffix)
-    return stem or plain[0]
-
-
-def _common_start(names: list[str]) -> str:
-    same = 0
-    for letters in zip(*names, strict=False):
-        if len(set(letters)) > 1:
-            break
-        same += 1
-    return names[0][:same]
-
-
-def _without_parametrisation(name: str) -> str:
-    """`fc.parametrizations.weight.original0` is `fc.weight`."""
-    parts = name.split(".")
-    if "parametrizations" not in parts:
-        return name
-    at = parts.index("parametrizations")
-    return ".".join((*parts[:at], parts[at + 1]))

@@ -70,8 +70,13 @@ _NO_LEAK = Variant(attribute="beta", test=_one, muls=-1)  # how snnTorch writes 
 _NO_QUANTISER = ("state_quant", _absent)
 
 
+def _state_stays_inside(module: Any) -> bool:
+    return bool(module.init_hidden and not module.output)
+
+
 def _snntorch(name: str, kind: str, equation: str, adds: int, muls: int, states: int, **options: Any) -> None:
     options = {"variants": (_SUBTRACT, _INHIBITION), "requires": (_NO_QUANTISER,)} | options
+    hidden = Variant(attribute="", test=_state_stays_inside, returned_states=-states)
     register_neuron(
         NeuronRow(
             qualified_name=f"snntorch._neurons.{name}",
@@ -81,7 +86,9 @@ def _snntorch(name: str, kind: str, equation: str, adds: int, muls: int, states:
             muls=muls,
             compares=1,
             state_variables=states,
+            returned_states=states,
             methods=_SNNTORCH_METHODS,
+            variants=(*options.pop("variants"), hidden),
             **options,
         )
     )
@@ -214,6 +221,7 @@ def _norse(  # one row for each class that runs `step`
                 muls=muls,
                 state_variables=states,
                 time_axis=None if name.endswith("Cell") else 0,
+                returned_states=1,
                 requires=(("activation", _named(f"{step}_step", f"{step}_adjoint_step")),),
                 **{"compares": 1} | options,
             )

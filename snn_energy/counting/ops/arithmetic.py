@@ -11,6 +11,7 @@ from math import prod
 
 from torch import Tensor
 
+from snn_energy.counting.naming import inside_einsum
 from snn_energy.counting.ops.products import einsum_product
 from snn_energy.counting.ops.registry import Call, counts
 from snn_energy.counting.recorder import Recorder
@@ -142,7 +143,7 @@ def addition(recorder: Recorder, call: Call) -> None:
 @counts("mul")
 def multiplication(recorder: Recorder, call: Call) -> None:
     """One multiplication for each output, unless an einsum made a product of it."""
-    if len(call.tensors) == 2 and recorder.inside_einsum():
+    if len(call.tensors) == 2 and inside_einsum():
         einsum_product(recorder, call)
     else:
         _charge(recorder, "mul", (0, 1, 0, 0), call.result.numel())

@@ -10,18 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from snn_energy.counting.fanout import Axis
+from snn_energy.counting.naming import call_site
 from snn_energy.counting.ops.registry import After, Call, multiplies
-from snn_energy.counting.projections import (
-    BilinearWiring,
-    ConvWiring,
-    LinearWiring,
-    PairProjection,
-    WeightProjection,
-    Wiring,
-    mapped,
-)
+from snn_energy.counting.projections import PairProjection, WeightProjection, mapped
 from snn_energy.counting.recorder import Recorder
 from snn_energy.counting.tags import Origin
+from snn_energy.counting.wiring import BilinearWiring, ConvWiring, LinearWiring, Wiring
 
 RECURRENT = (nn.RNNBase, nn.RNNCellBase)
 WEIGHTED = (nn.Linear, nn.modules.conv._ConvNd, nn.Bilinear, *RECURRENT)
@@ -149,7 +143,7 @@ def _pair(recorder: Recorder, call: Call, a: Tensor, b: Tensor, *, biased: bool)
     """A product of two activations, told apart by the caller's line, and by its place before or after a softmax."""
     tags = (recorder.tag(a), recorder.tag(b))
     after_softmax = any(tag is not None and tag.softmax for tag in tags)
-    key = ("matmul", recorder.path, recorder.call_site(), after_softmax)
+    key = ("matmul", recorder.path, call_site(), after_softmax)
     known = recorder.projections.get(key)
     if known is None:
         path = recorder.path
@@ -231,7 +225,7 @@ def _weight_projection(recorder: Recorder, kind: str, weight: Tensor, as_wired: 
     tag = recorder.tag(weight)
     names = () if tag is None else tag.names
     name = recorder.weight_name(names, weight)
-    site = recorder.call_site() if name is None else None
+    site = call_site() if name is None else None
     owned = recorder.is_parameter_memory(weight)
     place = (as_wired.stride(), as_wired.storage_offset()) if owned else None  # W, its transpose and its slices differ
     key = (kind, recorder.path, name, site, tuple(as_wired.shape), place)
