@@ -8,11 +8,34 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from snn_energy.counting.neurons import NEURONS, neuron_row
+from snn_energy.counting.neurons import NEURONS, NeuronRow, neuron_row
 from snn_energy.errors import TraceError
 
 TIME_ATTRIBUTES = ("time_steps", "T", "num_steps", "n_steps", "timesteps")
 """Whole numbers under these names are taken for the number of time steps that a module makes by itself."""
+
+
+class Rectifier(nn.ReLU):
+    """ReLU in the place of a neuron: takes and drops its state, returns its output for it, and else answers for it.
+
+    The neuron itself is kept out of the modules, so that nothing of it runs, is counted or is trained.
+    """
+
+    def __init__(self, neuron: nn.Module, row: NeuronRow) -> None:
+        super().__init__()
+        self.returned_states = row.returned_states
+        self.__dict__["neuron"] = neuron
+
+    def forward(self, current: Tensor, *_state: Any) -> Any:
+        """Current `...` -> the rectified current `...`, and once more for each state that the neuron returns."""
+        rectified = super().forward(current)
+        return (rectified,) * (1 + self.returned_states) if self.returned_states else rectified
+
+    def __getattr__(self, name: str) -> Any:
+        """What models ask of a neuron in their forward pass: `init_leaky()`, `threshold` and the like."""
+        if "neuron" not in self.__dict__ or hasattr(nn.ReLU, name):
+            return super().__getattr__(name)
+        return getattr(self.__dict__["neuron"], name)
 
 
 def ann_twin(model: nn.Module) -> nn.Module:
@@ -25,13 +48,15 @@ def ann_twin(model: nn.Module) -> nn.Module:
         TraceError: no module is a recognised spiking neuron, so nothing could be replaced.
     """
     twin = copy.deepcopy(model)
-    if neuron_row(twin) is not None:
-        return nn.ReLU()
+    row = neuron_row(twin)
+    if row is not None:
+        return Rectifier(twin, row)
     replaced = 0
     for parent in twin.modules():
         for name, child in parent._modules.items():  # named_children() would skip a neuron that is shared
-            if child is not None and neuron_row(child) is not None:
-                parent._modules[name] = nn.ReLU()
+            row = None if child is None else neuron_row(child)
+            if child is not None and row is not None:
+                parent._modules[name] = Rectifier(child, row)
                 replaced += 1
     if not replaced:
         raise TraceError(
