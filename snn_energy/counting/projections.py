@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from snn_energy.counting.counts import LayerCounts
-from snn_energy.counting.observe import EXACT_ROWS, Look, Operand, has_zeros, refuse_nan, row_sum
-from snn_energy.counting.wiring import Geometry, Wiring
+from snn_energy.counting.observe import EXACT_ROWS, Look, Operand, has_zeros, row_sum
+from snn_energy.counting.wiring import Wiring
 
 
 @dataclass(slots=True)
@@ -89,8 +89,7 @@ class WeightProjection:
     """Whether any weight is zero; looked up before the product runs, which then finds the weights in the cache."""
 
     def __post_init__(self) -> None:
-        self.pruned = has_zeros(self.weight)
-        refuse_nan(self.weight, self.operand.where)
+        self.pruned = has_zeros(self.weight, self.operand.where)
 
     def settle(self) -> None:
         """Close the books on the present weight values, which are about to change."""
@@ -101,13 +100,12 @@ class WeightProjection:
     def renew(self, weight: Tensor, source: Tensor) -> None:
         """Take new weight values from here on."""
         self.weight, self.source, self.stale = weight, source, False
-        self.pruned = has_zeros(weight)
-        refuse_nan(weight, self.operand.where)
+        self.pruned = has_zeros(weight, self.operand.where)
 
     @property
-    def last_geometry(self) -> Geometry:
-        """Geometry of the newest call."""
-        return next(reversed(self.maps)).geometry if self.maps else ()
+    def channels_out(self) -> int | None:
+        """Output channels of the newest call."""
+        return next(reversed(self.maps)).channels_out if self.maps else None
 
     def _with_effective_events(self) -> list[tuple[Wiring, Maps, int]]:
         return [

@@ -34,6 +34,10 @@ class Wiring(Protocol):
         """Operand elements of one row."""
 
     @property
+    def channels_out(self) -> int:
+        """Output channels or features."""
+
+    @property
     def geometry(self) -> Geometry:
         """Shape facts for exports and latency models."""
 
@@ -82,6 +86,11 @@ class ConvWiring:
     def elements_per_row(self) -> int:
         """Channels x image positions."""
         return self.c_in * prod(last - first for first, last in self.inside)
+
+    @property
+    def channels_out(self) -> int:
+        """Output channels."""
+        return self.c_out
 
     @property
     def geometry(self) -> Geometry:
@@ -133,6 +142,11 @@ class LinearWiring:
         return self.batch * self.n_in
 
     @property
+    def channels_out(self) -> int:
+        """Outputs."""
+        return self.n_out
+
+    @property
     def geometry(self) -> Geometry:
         """Batch of weight matrices, inputs and outputs."""
         return (("batch", (self.batch,)), ("c_in", (self.n_in,)), ("c_out", (self.n_out,)))
@@ -173,6 +187,11 @@ class BilinearWiring:
     def elements_per_row(self) -> int:
         """Pairs of operands."""
         return self.n_first * self.n_second
+
+    @property
+    def channels_out(self) -> int:
+        """Outputs."""
+        return self.n_out
 
     @property
     def geometry(self) -> Geometry:

@@ -238,7 +238,7 @@ _DATA_NORM = (4, 3, 0, 0)
 def _folds(recorder: Recorder, x: Tensor) -> bool:
     """True if `x` is a projection's untouched result whose channels are on axis 1, and no other norm took it first."""
     projection = recorder.projection_before(recorder.tag(x))
-    if projection is None or dict(projection.last_geometry).get("c_out") != (x.shape[1],):
+    if projection is None or projection.channels_out != x.shape[1]:
         return False
     if not (x.dim() > 2 if projection.kind.startswith("conv") else x.dim() == 2):
         return False
