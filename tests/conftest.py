@@ -23,3 +23,8 @@ _COMMON = {
 settings.register_profile("ci", derandomize=True, max_examples=80, database=None, **_COMMON)
 settings.register_profile("explore", max_examples=800, **_COMMON)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+
+
+def pytest_runtest_setup() -> None:
+    """Every test starts from the same random numbers, whichever tests ran before it."""
+    torch.manual_seed(0)
