@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from snn_energy.counting.ops import COUNTED, FREE, PRODUCTS, VIEWS, Call, table_name
+from snn_energy.counting.ops import COUNTED, FREE, PRODUCTS, VIEWS, Call, Product, table_name
 from snn_energy.counting.ops.products import RECURRENT
 from snn_energy.counting.recorder import ROOT, Recorder
 from snn_energy.counting.tags import Origin, Tag, version_of
@@ -20,12 +20,6 @@ Padding = tuple[tuple[int, int], ...]
 _TWO_MEANINGS = {"max", "min", "dropout"}
 """Names that are also a composite of another meaning: taken apart where they arrive whole."""
 _SOFTMAX = {"_softmax", "_safe_softmax"}
-_FACTORS = {
-    **dict.fromkeys(("mm", "bmm", "mv", "dot", "vdot", "_int_mm", "convolution"), (0, 1)),
-    **dict.fromkeys(("addmm", "baddbmm", "addmv", "addbmm", "_addmm_activation"), (1, 2)),
-    "_trilinear": (0, 1, 2),
-}
-"""Positions of the factors of every product."""
 _MOVES = VIEWS | {"cat", "stack"}
 _KEEPS_BIAS = {"view", "_unsafe_view", "reshape", "unflatten", "unsqueeze", "squeeze", "clone"}
 
@@ -75,18 +69,18 @@ class CountingMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
         origin, names = recorder.joint_origin(tensors)
         if torch.Tag.nondeterministic_seeded in func.tags:
             origin, names = Origin.DATA, ()  # drawn afresh in every run
-        if origin is Origin.WEIGHT and (product is None or self._is_constant_product(name, args)):
+        if origin is Origin.WEIGHT and (product is None or self._is_constant(product, args)):
             out = func(*args, **kwargs)
             recorder.products += product is not None
             recorder.note("free", name, reason=FREE.get(name, "weights only: computed once, at load time"))
-            self._mark(out, Origin.WEIGHT, names)
+            self._hang(out, Tag(recorder.token, Origin.WEIGHT, names=names))
             return out
         foreign = (row is not None or product is not None) and any(is_foreign(t) for t in tensors)
         after = None
         if product is not None:
             origin = Origin.DATA  # counted, so what it feeds is counted as well
             if not foreign:
-                after = product(recorder, Call(name, args, kwargs, tensors, None))
+                after = product.row(recorder, Call(name, args, kwargs, tensors, None))
         before = recorder.tag(tensors[0]) if name == "add" and tensors else None
         out = func(*args, **kwargs)
         self._track(func, name, args, kwargs, tensors, origin, names, out)
@@ -103,7 +97,7 @@ class CountingMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
             recorder.note("uncounted", name, bound=_bound(tensors, out))
         return out
 
-    def _is_constant_product(self, name: str, args: tuple[Any, ...]) -> bool:
+    def _is_constant(self, product: Product, args: tuple[Any, ...]) -> bool:
         """A product of weights alone, as low-rank adapters and spectral norms make them, is done at load time.
 
         Inside a recurrent layer the first factor is its state: a learned initial state is an operand.
@@ -112,7 +106,7 @@ class CountingMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
             return False
         if "parametrizations" in self.recorder.path.split("."):
             return True
-        factors = [args[i] for i in _FACTORS[name]]
+        factors = [args[i] for i in product.factors]
         return all(
             self.recorder.origin(factor) is Origin.WEIGHT or self.recorder.is_buffer(factor, "_u", "_v")
             for factor in factors
@@ -159,17 +153,17 @@ class CountingMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
             tag.padding = _padding(args[1] if len(args) > 1 else kwargs["pad"], source.padding if source else None)
             tag.spike_scale = recorder.spike_scale(tensors[0])
         version = version_of(tensors[0]) if func.is_view and tensors else None
+        self._hang(out, tag, version)
+
+    def _hang(self, out: Any, tag: Tag, version: int | None = None) -> None:
+        """Hang a tag on the one result; of several, each gets one that says what holds for all."""
         if isinstance(out, Tensor):
-            recorder.mark(out, tag, version)
+            self.recorder.mark(out, tag, version)
         elif isinstance(out, (tuple, list)):
             for one in out:
                 if isinstance(one, Tensor):
-                    recorder.mark(one, Tag(recorder.token, origin, names=names, spike_scale=tag.spike_scale), version)
-
-    def _mark(self, out: Any, origin: Origin, names: tuple[str, ...]) -> None:
-        for one in out if isinstance(out, (tuple, list)) else (out,):
-            if isinstance(one, Tensor):
-                self.recorder.mark(one, Tag(self.recorder.token, origin, names=names))
+                    common = Tag(tag.owner, tag.origin, names=tag.names, spike_scale=tag.spike_scale)
+                    self.recorder.mark(one, common, version)
 
 
 def _tensors(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Tensor]:

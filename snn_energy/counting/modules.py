@@ -15,12 +15,14 @@ from torch import Tensor, nn
 
 from snn_energy.counting.dispatch import is_foreign
 from snn_energy.counting.ops import COUNTED, PRODUCTS, Call
+from snn_energy.counting.ops.registry import After
 from snn_energy.counting.recorder import Recorder
 from snn_energy.counting.tags import Origin, Tag
 
 Finish = Callable[[Tensor | None], None]
 """Takes the module's output, or None after an exception."""
-Shortcut = Callable[[Recorder, nn.Module, Tensor], Finish | None]
+Shortcut = Callable[[Recorder, nn.Module, Tensor], After | None]
+"""Looks at the input; returns what to do with the output, or None if dispatch must count the module."""
 
 
 def shortcut(recorder: Recorder, module: nn.Module, args: tuple[Any, ...]) -> Finish | None:
@@ -35,52 +37,46 @@ def shortcut(recorder: Recorder, module: nn.Module, args: tuple[Any, ...]) -> Fi
         return None
     if type(x) is not Tensor or x.is_nested or x.is_meta or is_foreign(x) or recorder.origin(x) is not Origin.DATA:
         return None
-    return row(recorder, module, x)
+    after = row(recorder, module, x)
+    if after is None:
+        return None
+
+    def finish(out: Tensor | None) -> None:
+        if out is not None:
+            recorder.mark(out, Tag(recorder.token, Origin.DATA))
+            after(out)
+
+    return finish
 
 
-def _convolution(recorder: Recorder, module: nn.Module, x: Tensor) -> Finish | None:
+def _convolution(recorder: Recorder, module: nn.Module, x: Tensor) -> After | None:
     assert isinstance(module, nn.modules.conv._ConvNd)
     weight, bias = module.weight, module.bias
     plain = module.padding_mode == "zeros" and not isinstance(module.padding, str)
     if not plain or x.dim() != weight.dim() or recorder.origin(weight) is not Origin.WEIGHT:
         return None
     args = (x, weight, bias, module.stride, module.padding, module.dilation, False, (0,), module.groups)
-    after = PRODUCTS["convolution"](recorder, Call("convolution", args, {}, (x, weight), None))
-
-    def finish(out: Tensor | None) -> None:
-        if out is not None:
-            recorder.mark(out, Tag(recorder.token, Origin.DATA))
-            if after is not None:
-                after(out)
-
-    return finish
+    return PRODUCTS["convolution"].row(recorder, Call("convolution", args, {}, (x, weight), None))
 
 
-def _batch_norm(recorder: Recorder, module: nn.Module, x: Tensor) -> Finish | None:
+def _batch_norm(recorder: Recorder, module: nn.Module, x: Tensor) -> After | None:
     assert isinstance(module, nn.modules.batchnorm._BatchNorm)
     if module.running_mean is None or module.training:
         return None
-
-    def finish(out: Tensor | None) -> None:
-        if out is not None:
-            recorder.mark(out, Tag(recorder.token, Origin.DATA))
-            COUNTED["native_batch_norm"](recorder, Call("native_batch_norm", (x,), {}, (x,), out))
-
-    return finish
+    return _counted(recorder, "native_batch_norm", (x,))
 
 
-def _max_pool(recorder: Recorder, module: nn.Module, x: Tensor) -> Finish | None:
+def _max_pool(recorder: Recorder, module: nn.Module, x: Tensor) -> After | None:
     assert isinstance(module, nn.modules.pooling._MaxPoolNd)
     if module.return_indices:
         return None
     name = {nn.MaxPool2d: "max_pool2d_with_indices", nn.MaxPool3d: "max_pool3d_with_indices"}[type(module)]
+    return _counted(recorder, name, (x, module.kernel_size))
 
-    def finish(out: Tensor | None) -> None:
-        if out is not None:
-            recorder.mark(out, Tag(recorder.token, Origin.DATA))
-            COUNTED[name](recorder, Call(name, (x, module.kernel_size), {}, (x,), out))
 
-    return finish
+def _counted(recorder: Recorder, name: str, args: tuple[Any, ...]) -> After:
+    """Charge the operator `name` of these arguments, the first of which is the input, when its result is there."""
+    return lambda out: COUNTED[name](recorder, Call(name, args, {}, args[:1], out))
 
 
 SHORTCUTS: dict[type[nn.Module], Shortcut] = {

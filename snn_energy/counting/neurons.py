@@ -130,7 +130,7 @@ def _read(value: Any, attribute: str) -> Any:
     return value
 
 
-register_neuron(
+_LIF = register_neuron(
     NeuronRow(
         qualified_name="snn_energy.models.neurons.LIF",
         kind="lif",
@@ -146,18 +146,12 @@ register_neuron(
     )
 )
 register_neuron(
-    NeuronRow(
+    replace(
+        _LIF,
         qualified_name="snn_energy.models.neurons.IF",
         kind="if",
         equation="U <- U + I; S = 1[U >= threshold]; reset",
-        adds=1,
         muls=0,
-        compares=1,
-        state_variables=1,
-        soft_reset_adds=1,
-        time_axis=0,
-        binary_scale=1.0,
-        methods=("forward", "step"),
     )
 )
 

@@ -71,7 +71,7 @@ class WeightProjection:
     key: tuple[object, ...]
     operand: Operand
     weight: Tensor
-    """As the wiring reads it; kept for its zeros, which are looked for once, at the end."""
+    """As the wiring reads it; kept for the place of its zeros, which is asked for at the end."""
     source: Tensor
     """The tensor that the operator was given: tells when an unnamed weight changes."""
     unique_weights: int
@@ -239,7 +239,11 @@ def _over_rows(x: Tensor, dim: int) -> Tensor:
     return x.sum(dim, dtype=torch.float32 if x.shape[dim] < 1 << 18 else torch.float64).double()
 
 
-def mapped(look: Look) -> tuple[Tensor, Tensor | None]:
-    """Sum masks and levels over the leading axis; one map serves both where levels are masks."""
-    mask = row_sum(look.mask)
-    return (mask, mask) if look.level is look.mask else (mask, None if look.level is None else row_sum(look.level))
+def mapped(look: Look, shape: tuple[int, ...] | None = None) -> tuple[Tensor, Tensor | None]:
+    """Sum masks and levels over the leading axis, into `shape` if given; one map serves both where levels are masks."""
+
+    def summed(x: Tensor) -> Tensor:
+        return row_sum(x) if shape is None else row_sum(x).reshape(shape)
+
+    mask = summed(look.mask)
+    return (mask, mask) if look.level is look.mask else (mask, None if look.level is None else summed(look.level))

@@ -200,16 +200,7 @@ def _restore(path: Path, payload: Mapping[str, Any]) -> nn.Module:
         reason = str(problem).splitlines()[0]
         raise CheckpointError(f"{path}: cannot build the model: {reason}; {_REMEDY}") from problem
     wanted = model.state_dict()
-    for what, names in (("missing", set(wanted) - set(state)), ("unexpected", set(state) - set(wanted))):
-        if names:
-            shown = ", ".join(sorted(names)[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
-            raise CheckpointError(f"{path}: {what} weights for model {name!r}: {shown}; {_REMEDY}")
-    for key, value in state.items():
-        if value.shape != wanted[key].shape:
-            raise CheckpointError(
-                f"{path}: {key} has the wrong shape: expected {list(wanted[key].shape)} for model {name!r}"
-                f" (got {list(value.shape)}); {_REMEDY}"
-            )
+    refuse_misfit(path, state, wanted, f"model {name!r}", _REMEDY, _REMEDY)
     _check_finite(path, state)
     logits = payload["model_args"].get("classes", len(payload["classes"]))
     if logits != len(payload["classes"]):
@@ -218,6 +209,27 @@ def _restore(path: Path, payload: Mapping[str, Any]) -> nn.Module:
         )
     model.load_state_dict({k: v.to(wanted[k].dtype).contiguous() for k, v in state.items()}, assign=True)
     return model.eval()
+
+
+def refuse_misfit(
+    path: Path,
+    state: Mapping[str, Tensor],
+    wanted: Mapping[str, Tensor],
+    owner: str,
+    names_remedy: str,
+    shapes_remedy: str,
+) -> None:
+    """Raise CheckpointError unless `state` has the names and shapes that `owner` wants."""
+    for what, names in (("missing", set(wanted) - set(state)), ("unexpected", set(state) - set(wanted))):
+        if names:
+            shown = ", ".join(sorted(names)[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+            raise CheckpointError(f"{path}: {what} weights for {owner}: {shown}; {names_remedy}")
+    for key, value in state.items():
+        if value.shape != wanted[key].shape:
+            raise CheckpointError(
+                f"{path}: {key} has the wrong shape: expected {list(wanted[key].shape)} for {owner}"
+                f" (got {list(value.shape)}); {shapes_remedy}"
+            )
 
 
 def _check_finite(path: Path, state: Mapping[str, Tensor]) -> None:

@@ -15,8 +15,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from snn_energy.errors import MODEL_ERRORS, CheckpointError, UsageError
+from snn_energy.errors import MODEL_ERRORS, UsageError
 from snn_energy.models import InputSpec, checkpoint_path, load_checkpoint, load_state_dict_file
+from snn_energy.models.checkpoints import refuse_misfit
 from snn_energy.models.suggest import unknown
 from snn_energy.reporting.assessment import Assessment, assess, first_line
 from snn_energy.training import ImageSet, dataset_names, load_images
@@ -241,15 +242,5 @@ def _find_factory(factory: str) -> Callable[..., Any]:
 def _load_weights(model: nn.Module, path: Path, factory: str) -> None:
     """Give the network its weights after every name and shape has been compared."""
     state = load_state_dict_file(path)
-    wanted = model.state_dict()
-    for what, names in (("missing", set(wanted) - set(state)), ("unexpected", set(state) - set(wanted))):
-        if names:
-            shown = ", ".join(sorted(names)[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
-            raise CheckpointError(f"{path}: {what} weights for {factory}: {shown}; give the state dict of this network")
-    for name, value in state.items():
-        if value.shape != wanted[name].shape:
-            raise CheckpointError(
-                f"{path}: {name} has the wrong shape: expected {list(wanted[name].shape)} for {factory} (got "
-                f"{list(value.shape)}); check --model-args"
-            )
+    refuse_misfit(path, state, model.state_dict(), factory, "give the state dict of this network", "check --model-args")
     model.load_state_dict(state)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import warnings
 
 import pytest
 import torch
@@ -241,3 +242,21 @@ def test_a_self_stepping_model_has_a_twin_of_one_step() -> None:
     net = Fn(forward, lif=LIF(), fc=nn.Linear(4, 4))
     net.T = 4
     assert se.trace(net, torch.rand(1, 4)).connections == 4 * se.trace(se.ann_twin(net), torch.rand(1, 4)).connections
+
+
+def test_a_traced_convolution_of_a_learned_input_is_free() -> None:
+    """TorchScript's convolution has a name of its own; the products' table and their factors once disagreed on it."""
+
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.token, self.conv = nn.Parameter(torch.rand(1, 1, 5, 5)), nn.Conv2d(1, 2, 3)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.conv(self.token) + x.sum()
+
+    x = torch.rand(2, 3)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        script = torch.jit.trace(Net().eval(), x)
+    assert se.trace(script, x).coverage.complete

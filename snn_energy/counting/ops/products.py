@@ -22,7 +22,7 @@ WEIGHTED = (nn.Linear, nn.modules.conv._ConvNd, nn.Bilinear, *RECURRENT)
 """Modules that multiply by their weights whenever they run."""
 
 
-@multiplies("convolution", "_convolution", "convolution_overrideable", "mkldnn_convolution")
+@multiplies("convolution", "_convolution", "convolution_overrideable", "mkldnn_convolution", factors=(0, 1))
 def convolution(recorder: Recorder, call: Call) -> After:
     """Convolution or transposed convolution over 1 to 3 axes: x [n, c_in, *spatial], weight [c_out, c_in/g, *k]."""
     x, weight, bias = call.args[0], call.args[1], call.get(2, "bias")
@@ -77,13 +77,13 @@ def _inside(recorder: Recorder, x: Tensor, axes: int) -> tuple[tuple[int, int], 
     return tuple((before, x.shape[2 + i] - after) for i, (before, after) in enumerate(padding))
 
 
-@multiplies("mm", "_int_mm", "bmm", "mv", "dot", "vdot")
+@multiplies("mm", "_int_mm", "bmm", "mv", "dot", "vdot", factors=(0, 1))
 def product(recorder: Recorder, call: Call) -> After | None:
     """Plain matrix product of any rank up to three."""
     return _matrix_product(recorder, call, call.args[0], call.args[1], biased=False)
 
 
-@multiplies("addmm", "baddbmm", "addmv", "addbmm", "_addmm_activation")
+@multiplies("addmm", "baddbmm", "addmv", "addbmm", "_addmm_activation", factors=(1, 2))
 def product_and_sum(recorder: Recorder, call: Call) -> After:
     """beta * input + alpha * (a @ b): the sum is the bias; a factor other than 0 or 1 multiplies every output."""
     beta, alpha = call.kwargs.get("beta", 1), call.kwargs.get("alpha", 1)
@@ -127,11 +127,7 @@ def _matrix_product(recorder: Recorder, call: Call, a: Tensor, b: Tensor, *, bia
         stacked = w
     projection = _weight_projection(recorder, kind, weight, stacked)
     look = projection.operand.look(x.transpose(0, 1) if x.dim() == 3 else x, scale)
-    mask, level = mapped(look)
-    same = level is mask
-    mask = mask.reshape(wiring.batch, wiring.n_in)
-    level = mask if same else None if level is None else level.reshape(wiring.batch, wiring.n_in)
-    feed = _Feed(wiring, rows, mask, level, look.unit, operand.element_size() * 8)
+    feed = _Feed(wiring, rows, *mapped(look, (wiring.batch, wiring.n_in)), look.unit, operand.element_size() * 8)
     return _finish(recorder, call, projection, feed, biased=biased)
 
 
@@ -182,16 +178,12 @@ def einsum_product(recorder: Recorder, call: Call) -> None:
     operand, weight = operands
     projection = _weight_projection(recorder, "linear", weight, b.view(-1, 1, 1))
     look = projection.operand.look(a.view(1, -1), recorder.spike_scale(operand))
-    mask, level = mapped(look)
     wiring = LinearWiring(a.numel(), 1, 1)
-    same = level is mask
-    mask = mask.view(-1, 1)
-    level = mask if same else None if level is None else level.view(-1, 1)
-    feed = _Feed(wiring, 1, mask, level, look.unit, operand.element_size() * 8)
+    feed = _Feed(wiring, 1, *mapped(look, (wiring.batch, wiring.n_in)), look.unit, operand.element_size() * 8)
     _finish(recorder, call, projection, feed, biased=False)(call.out)
 
 
-@multiplies("_trilinear")
+@multiplies("_trilinear", factors=(0, 1, 2))
 def bilinear(recorder: Recorder, call: Call) -> After | None:
     """nn.Bilinear: x1 [n, i], weight [o, i, j], x2 [n, j], summed over i and j."""
     first, weight, second = call.args[0], call.args[1], call.args[2]

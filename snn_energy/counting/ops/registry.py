@@ -49,11 +49,21 @@ After = Callable[[Tensor], None]
 ProductRow = Callable[["Recorder", Call], After | None]
 
 COUNTED: dict[str, Row] = {}
-PRODUCTS: dict[str, ProductRow] = {}
-"""Rows that look at their operands before the operator runs, while these are still in the cache.
 
-They return what to do with the result, or None where nothing is left to do; `Call.out` is None for them.
-"""
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """An operator that multiplies: its row, and the positions of its factors among the arguments.
+
+    The row looks at the operands before the operator runs, while these are still in the cache (`Call.out` is None
+    then). It returns what to do with the result, or None where nothing is left to do.
+    """
+
+    row: ProductRow
+    factors: tuple[int, ...]
+
+
+PRODUCTS: dict[str, Product] = {}
 FREE: dict[str, str] = {}
 VIEWS: set[str] = set()
 """Free operators whose result holds the values of their one input, zeros aside: what is known of them carries over."""
@@ -71,13 +81,13 @@ def counts(*names: str) -> Callable[[Row], Row]:
     return register
 
 
-def multiplies(*names: str) -> Callable[[ProductRow], ProductRow]:
-    """Register a function that counts these products before they run."""
+def multiplies(*names: str, factors: tuple[int, ...]) -> Callable[[ProductRow], ProductRow]:
+    """Register a function that counts these products before they run; `factors` are positions of arguments."""
 
     def register(row: ProductRow) -> ProductRow:
         for name in names:
             _refuse_duplicate(name)
-            PRODUCTS[name] = row
+            PRODUCTS[name] = Product(row, factors)
         return row
 
     return register
