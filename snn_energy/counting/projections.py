@@ -12,6 +12,9 @@ from snn_energy.counting.counts import LayerCounts
 from snn_energy.counting.observe import EXACT_ROWS, Look, Operand, has_zeros, row_sum
 from snn_energy.counting.wiring import Wiring
 
+HELD_ELEMENTS = 1 << 19
+"""Operand elements that one projection may hold back at most, to look at them together."""
+
 
 @dataclass(slots=True)
 class Maps:
@@ -38,7 +41,9 @@ class Maps:
         """Running sum, in double precision as soon as single precision might not hold it."""
         if known is None:
             return part
-        return known + (part.double() if self.rows > EXACT_ROWS else part)
+        if self.rows > EXACT_ROWS:
+            return known + part.double()
+        return known.add_(part) if known.dtype is part.dtype else known + part
 
     def nonzero(self) -> Tensor:
         """Non-zero counts of all calls: int64 on the CPU."""
@@ -63,6 +68,18 @@ def _total(parts: Iterable[Tensor]) -> Tensor:
 
 
 @dataclass(slots=True)
+class Held:
+    """Copies of small operands of one kind, not looked at yet: a hundred small looks cost more than one large one."""
+
+    wiring: Wiring
+    scale: float | None
+    """Spike scale that is already proven of all of them."""
+    map_shape: tuple[int, ...] | None
+    operands: list[Tensor] = field(default_factory=list)
+    elements: int = 0
+
+
+@dataclass(slots=True)
 class WeightProjection:
     """One weight of one module: operands against fixed weights."""
 
@@ -80,6 +97,7 @@ class WeightProjection:
     bias_adds: int = 0
     operand_bits: int = 0
     maps: dict[Wiring, Maps] = field(default_factory=dict)
+    held: Held | None = None
     settled: list[tuple[Wiring, Maps, int]] = field(default_factory=list)
     """Maps fed while the weights had other values, with their effective events."""
     stale: bool = False
@@ -93,6 +111,7 @@ class WeightProjection:
 
     def settle(self) -> None:
         """Close the books on the present weight values, which are about to change."""
+        self.look_at_held()
         self.settled.extend(self._with_effective_events())
         self.maps = {}
         self.stale = True
@@ -117,15 +136,48 @@ class WeightProjection:
     def feed(self, wiring: Wiring, rows: int, mask: Tensor, level: Tensor | None, unit: float, *, bias: bool) -> None:
         """Add one call: map of non-zero counts and, where levels differ from it, of level sums."""
         self.calls += 1
+        self._put(wiring, rows, mask, level, unit)
+        if bias:
+            self.bias_adds += rows * wiring.outputs_per_row
+
+    def _put(self, wiring: Wiring, rows: int, mask: Tensor, level: Tensor | None, unit: float) -> None:
         maps = self.maps.get(wiring)
         if maps is None:
             maps = self.maps[wiring] = Maps()
         maps.put(rows, mask, level, unit)
+
+    def hold(
+        self, wiring: Wiring, x: Tensor, scale: float | None, map_shape: tuple[int, ...] | None, *, bias: bool
+    ) -> None:
+        """Add one call with the operand x[rows, ...], to be looked at later; a copy is kept until then."""
+        held = self.held
+        if (
+            held is None
+            or held.wiring is not wiring
+            or held.scale != scale
+            or held.operands[0].dtype is not x.dtype
+            or held.elements > HELD_ELEMENTS
+        ):
+            self.look_at_held()
+            held = self.held = Held(wiring, scale, map_shape)
+        held.operands.append(x.clone())
+        held.elements += x.numel()
+        self.calls += 1
         if bias:
-            self.bias_adds += rows * wiring.outputs_per_row
+            self.bias_adds += x.shape[0] * wiring.outputs_per_row
+
+    def look_at_held(self) -> None:
+        """Look at what was held back, all together."""
+        held, self.held = self.held, None
+        if held is None:
+            return
+        x = torch.cat(held.operands)
+        look = self.operand.look(x, held.scale)
+        self._put(held.wiring, x.shape[0], *mapped(look, held.map_shape), look.unit)
 
     def finish(self) -> LayerCounts:
         """Apply the fan-out maps, once for each geometry and state of the weights."""
+        self.look_at_held()
         parts = [*self.settled, *self._with_effective_events()]
         shared = max(1, self.weight.numel() // max(1, self.unique_weights))
         counts = [maps.nonzero() for _, maps, _ in parts]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import lru_cache
 from math import prod
 from typing import NamedTuple
@@ -14,7 +15,7 @@ from snn_energy.counting.naming import call_site
 from snn_energy.counting.ops.registry import After, Call, multiplies
 from snn_energy.counting.projections import PairProjection, WeightProjection, mapped
 from snn_energy.counting.recorder import Recorder
-from snn_energy.counting.tags import Origin
+from snn_energy.counting.tags import Origin, Tag
 from snn_energy.counting.wiring import BilinearWiring, ConvWiring, LinearWiring, Wiring
 
 RECURRENT = (nn.RNNBase, nn.RNNCellBase)
@@ -23,7 +24,7 @@ WEIGHTED = (nn.Linear, nn.modules.conv._ConvNd, nn.Bilinear, *RECURRENT)
 
 
 @multiplies("convolution", "_convolution", "convolution_overrideable", "mkldnn_convolution", factors=(0, 1))
-def convolution(recorder: Recorder, call: Call) -> After:
+def convolution(recorder: Recorder, call: Call) -> Feed:
     """Convolution or transposed convolution over 1 to 3 axes: x [n, c_in, *spatial], weight [c_out, c_in/g, *k]."""
     x, weight, bias = call.args[0], call.args[1], call.get(2, "bias")
     axes = weight.dim() - 2
@@ -39,8 +40,8 @@ def convolution(recorder: Recorder, call: Call) -> After:
     kind = f"conv_transpose{axes}d" if transposed else f"conv{axes}d"
     projection = _weight_projection(recorder, kind, weight, weight)
     look = projection.operand.look(x, recorder.spike_scale(x))
-    feed = _Feed(wiring, x.shape[0], *mapped(look), look.unit, x.element_size() * 8)
-    return _finish(recorder, call, projection, feed, biased=bias is not None)
+    seen = Seen(wiring, x.shape[0], *mapped(look), look.unit, x.element_size() * 8)
+    return Feed(recorder, call.name, projection, seen, bias is not None)
 
 
 _CONV_ARGS = ((3, "stride"), (4, "padding"), (5, "dilation"), (7, "output_padding"))
@@ -127,8 +128,21 @@ def _matrix_product(recorder: Recorder, call: Call, a: Tensor, b: Tensor, *, bia
         stacked = w
     projection = _weight_projection(recorder, kind, weight, stacked)
     look = projection.operand.look(x.transpose(0, 1) if x.dim() == 3 else x, scale)
-    feed = _Feed(wiring, rows, *mapped(look, (wiring.batch, wiring.n_in)), look.unit, operand.element_size() * 8)
-    return _finish(recorder, call, projection, feed, biased=biased)
+    seen = Seen(wiring, rows, *mapped(look, (wiring.batch, wiring.n_in)), look.unit, operand.element_size() * 8)
+    return Feed(recorder, call.name, projection, seen, biased)
+
+
+def linear_layer(recorder: Recorder, operator: str, x: Tensor, weight: Tensor, *, biased: bool) -> Feed:
+    """A linear layer, counted before it runs: x [..., c_in] against weight [c_out, c_in]."""
+    turned, known = weight.t(), recorder.tag(weight)
+    recorder.mark(turned, Tag(recorder.token, Origin.WEIGHT, names=() if known is None else known.names))
+    rows = x
+    if x.dim() != 2:
+        rows = x.reshape(-1, x.shape[-1])
+        recorder.mark(rows, Tag(recorder.token, Origin.DATA, spike_scale=recorder.spike_scale(x)))
+    feed = _matrix_product(recorder, Call(operator, (), {}, (x, weight), None), rows, turned, biased=biased)
+    assert isinstance(feed, Feed)
+    return feed
 
 
 def _columns(x: Tensor) -> Tensor:
@@ -179,8 +193,8 @@ def einsum_product(recorder: Recorder, call: Call) -> None:
     projection = _weight_projection(recorder, "linear", weight, b.view(-1, 1, 1))
     look = projection.operand.look(a.view(1, -1), recorder.spike_scale(operand))
     wiring = LinearWiring(a.numel(), 1, 1)
-    feed = _Feed(wiring, 1, *mapped(look, (wiring.batch, wiring.n_in)), look.unit, operand.element_size() * 8)
-    _finish(recorder, call, projection, feed, biased=False)(call.out)
+    seen = Seen(wiring, 1, *mapped(look, (wiring.batch, wiring.n_in)), look.unit, operand.element_size() * 8)
+    Feed(recorder, call.name, projection, seen, biased=False)(call.out)
 
 
 @multiplies("_trilinear", factors=(0, 1, 2))
@@ -207,8 +221,8 @@ def bilinear(recorder: Recorder, call: Call) -> After | None:
     else:
         level, unit = one.level.double().T @ two.level.double(), one.unit * two.unit
     wiring = BilinearWiring(first.shape[1], second.shape[1], weight.shape[0])
-    feed = _Feed(wiring, first.shape[0], mask, level, unit, first.element_size() * 8)
-    return _finish(recorder, call, projection, feed, biased=False)
+    seen = Seen(wiring, first.shape[0], mask, level, unit, first.element_size() * 8)
+    return Feed(recorder, call.name, projection, seen, biased=False)
 
 
 def _weight_projection(recorder: Recorder, kind: str, weight: Tensor, as_wired: Tensor) -> WeightProjection:
@@ -244,8 +258,8 @@ def _unique_elements(weight: Tensor) -> int:
     return prod(size for size, stride in zip(weight.shape, weight.stride(), strict=True) if stride or size == 0)
 
 
-class _Feed(NamedTuple):
-    """What one call adds to its projection, once the product has run."""
+class Seen(NamedTuple):
+    """What one call adds to its projection."""
 
     wiring: Wiring
     rows: int
@@ -255,13 +269,22 @@ class _Feed(NamedTuple):
     bits: int
 
 
-def _finish(recorder: Recorder, call: Call, projection: WeightProjection, feed: _Feed, *, biased: bool) -> After:
-    def after(out: Tensor) -> None:
-        projection.feed(*feed[:-1], bias=biased)
-        projection.operand_bits = max(projection.operand_bits, feed.bits)
-        recorder.note("counted", call.name)
-        tag = recorder.tag(out)
-        if tag is not None:
-            tag.biased, tag.projection = biased, projection.key
+@dataclass(slots=True)
+class Feed:
+    """What is left to do for a product with weights once it has run: call it with the result."""
 
-    return after
+    recorder: Recorder
+    operator: str
+    projection: WeightProjection
+    seen: Seen
+    biased: bool
+
+    def __call__(self, out: Tensor) -> None:
+        """Add the call to its projection, and tell the result where it comes from."""
+        projection, seen = self.projection, self.seen
+        projection.feed(*seen[:-1], bias=self.biased)
+        projection.operand_bits = max(projection.operand_bits, seen.bits)
+        self.recorder.note("counted", self.operator)
+        tag = self.recorder.tag(out)
+        if tag is not None:
+            tag.biased, tag.projection = self.biased, projection.key
