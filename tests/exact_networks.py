@@ -45,7 +45,17 @@ PLANS = {
     ),
     "spiking-transformer": Plan(
         SpikingTransformer,
-        _IMAGE | {"image_size": 4, "dim": 8, "depth": 1, "heads": 2, "mlp_ratio": 2, "patch_stages": 1, "scale": 0.5},
+        _IMAGE
+        | {
+            "image_size": 4,
+            "dim": 8,
+            "depth": 1,
+            "heads": 2,
+            "mlp_ratio": 2,
+            "patch_widths": (),
+            "patch_pools": 1,
+            "scale": 0.5,
+        },
         "in_channels",
         (2, 4, 4),
     ),

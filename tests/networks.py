@@ -114,7 +114,15 @@ def spiking_transformer(size: str = "small", stepped: bool = False) -> tuple[nn.
     # Random q, k and v coincide more often the larger the heads and the more the tokens: the scale makes up for it.
     arguments["scale"] = 0.03125
     if size == "small":
-        arguments |= {"dim": 8, "depth": 1, "heads": 2, "mlp_ratio": 2, "patch_stages": 1, "scale": 0.5}
+        arguments |= {
+            "dim": 8,
+            "depth": 1,
+            "heads": 2,
+            "mlp_ratio": 2,
+            "patch_widths": (),
+            "patch_pools": 1,
+            "scale": 0.5,
+        }
     return _settled(SpikingTransformer, arguments, x, stepped), x
 
 

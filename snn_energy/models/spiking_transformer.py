@@ -5,12 +5,16 @@
     X <- X + LIF(BN(attention W)); X <- X + MLP(X)    residual sums are small integers
 
 Source: Z. Zhou et al., "Spikformer: when spiking neural network meets transformer", ICLR 2023, arXiv:2209.15425,
-equations 4-11: patch splitting with a convolutional relative position embedding, spiking self-attention (SSA), MLP.
-The scale and the attention neuron's threshold, 0.125 and 0.5, are those of the paper's code.
+section 3: patch splitting with a convolutional position embedding, spiking self-attention (SSA), MLP. The defaults are
+Spikformer-4-256 for 32x32 images; dim 384, 12 heads and patch widths (48, 96, 192) make Spikformer-4-384. Its linear
+layers have no bias here: the batch norm behind each has one. The scale 0.125 and the attention neuron's threshold 0.5
+are those of the paper's code.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 from torch import Tensor, nn
@@ -23,19 +27,21 @@ from snn_energy.models.units import Style, check_sizes
 
 
 class PatchEmbedding(nn.Module):
-    """`patch_stages` conv units, each closed by a 2x2 max pool, then a conv unit added as position embedding."""
+    """Conv units, the last `pools` of them closed by a 2x2 max pool, then a conv unit added as position embedding."""
 
-    def __init__(self, ins: int, dim: int, patch_stages: int, style: Style) -> None:
+    def __init__(self, widths: Sequence[int], pools: int, style: Style) -> None:
         super().__init__()
-        widths = [dim >> (patch_stages - 1 - i) for i in range(patch_stages)]
-        self.stages = nn.ModuleList(style.conv(a, b) for a, b in zip((ins, *widths), widths))
+        self.stages = nn.ModuleList(style.conv(a, b) for a, b in pairwise(widths))
         self.pool = nn.MaxPool2d(2)
-        self.position = style.conv(dim, dim)
+        self.unpooled = len(self.stages) - pools
+        self.position = style.conv(widths[-1], widths[-1])
 
     def forward(self, x: Tensor, clock: Clock) -> Tensor:
         """Frames `b c h w` -> tokens `b (h' w') dim`, small integers."""
-        for unit in self.stages:
-            x = self.pool(unit(x, clock))
+        for i, unit in enumerate(self.stages):
+            x = unit(x, clock)
+            if i >= self.unpooled:
+                x = self.pool(x)
         tokens: Tensor = (x + self.position(x, clock)).flatten(2).transpose(1, 2)
         return tokens
 
@@ -82,7 +88,8 @@ class SpikingTransformer(ImageNetwork):
     """Spikformer-style vision transformer; logits come from the mean of the tokens.
 
     Args: `in_channels`, `classes`, `image_size` (side of the square image, pixels), `dim` (channels of a token),
-    `depth` (blocks), `heads`, `mlp_ratio`, `patch_stages` (each halves the image: tokens = (image_size / 2^stages)^2),
+    `depth` (blocks), `heads`, `mlp_ratio`, `patch_widths` (channels of the embedding's convolutions before the one to
+    `dim`), `patch_pools` (how many of its last convolutions halve the image: (image_size / 2^pools)^2 tokens),
     `scale` (of q k^T v), `attention_threshold`, `time_steps`, `decay`, `threshold`, `reset`, `surrogate` (see
     `neurons`), `folded` (weights carry a bias and there is no batch norm), `stepped` (see `clock`).
 
@@ -100,7 +107,8 @@ class SpikingTransformer(ImageNetwork):
         depth: int = 4,
         heads: int = 8,
         mlp_ratio: int = 4,
-        patch_stages: int = 2,
+        patch_widths: Sequence[int] = (32, 64, 128),
+        patch_pools: int = 2,
         scale: float = 0.125,
         attention_threshold: float = 0.5,
         time_steps: int = 4,
@@ -122,7 +130,8 @@ class SpikingTransformer(ImageNetwork):
             "depth": depth,
             "heads": heads,
             "mlp_ratio": mlp_ratio,
-            "patch_stages": patch_stages,
+            "patch_widths": list(patch_widths),
+            "patch_pools": patch_pools,
             "scale": scale,
             "attention_threshold": attention_threshold,
             "time_steps": time_steps,
@@ -134,19 +143,18 @@ class SpikingTransformer(ImageNetwork):
             "stepped": stepped,
         }
         super().__init__(args, style)
-        sizes = ("dim", "depth", "heads", "mlp_ratio", "patch_stages")
+        sizes = ("dim", "depth", "heads", "mlp_ratio", "patch_pools")
         check_sizes("spiking-transformer", **{name: args[name] for name in sizes})
-        if dim % heads or dim % (1 << patch_stages):
+        check_sizes("spiking-transformer", **{f"patch_widths[{i}]": width for i, width in enumerate(patch_widths)})
+        if dim % heads:
+            raise UsageError(f"spiking-transformer: dim must be a multiple of heads (got dim {dim}, heads {heads})")
+        if patch_pools > len(patch_widths) + 1 or not image_size >> patch_pools:
             raise UsageError(
-                f"spiking-transformer: dim must be a multiple of heads and of 2^patch_stages (got dim {dim}, heads "
-                f"{heads}, patch_stages {patch_stages}); try dim {heads << patch_stages}"
+                f"spiking-transformer: patch_pools must be at most the embedding's {len(patch_widths) + 1} "
+                f"convolutions, and halve the image as often (got patch_pools {patch_pools}, image_size {image_size}); "
+                "pool less"
             )
-        if not image_size >> patch_stages:
-            raise UsageError(
-                f"spiking-transformer: {patch_stages} patch stages halve the image as often (got image_size "
-                f"{image_size}); give at least {1 << patch_stages} pixels"
-            )
-        self.embedding = PatchEmbedding(in_channels, dim, patch_stages, style)
+        self.embedding = PatchEmbedding((in_channels, *patch_widths, dim), patch_pools, style)
         self.blocks = nn.ModuleList(
             Block(dim, heads, mlp_ratio, scale, attention_threshold, style) for _ in range(depth)
         )
