@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from snn_energy.counting.observe import is_dyadic
 from snn_energy.counting.ops import COUNTED, FREE, PRODUCTS, VIEWS, Call, Product, table_name
 from snn_energy.counting.ops.products import RECURRENT
 from snn_energy.counting.ops.registry import Row
@@ -145,7 +146,7 @@ class CountingMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if source is None or source.origin is not Origin.DATA or source.padding is not None:
             return None
         out: Tensor = func(*args)
-        tag = Tag(recorder.token, Origin.DATA, spike_scale=source.spike_scale, softmax=source.softmax)
+        tag = Tag(recorder.token, Origin.DATA, spike_scale=source.spike_scale, grid=source.grid, softmax=source.softmax)
         if known.name in _KEEPS_BIAS:
             tag.biased, tag.projection = source.biased, source.projection
         recorder.mark(out, tag, version_of(x))
@@ -191,6 +192,9 @@ class CountingMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 if name in _KEEPS_BIAS:
                     tag.biased, tag.projection = source.biased, source.projection
             tag.spike_scale = _common_scale(recorder, tensors)
+            tag.grid = _common_grid(recorder, tensors)
+        elif name in _KEEPS_GRID and origin is Origin.DATA:
+            tag.grid = _KEEPS_GRID[name](recorder, Call(name, args, kwargs, tensors, out))
         elif name in _SOFTMAX:
             tag.softmax = True
         elif name == "constant_pad_nd" and not (kwargs.get("value") or (len(args) > 2 and args[2])):
@@ -207,7 +211,7 @@ class CountingMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
         elif isinstance(out, (tuple, list)):
             for one in out:
                 if isinstance(one, Tensor):
-                    common = Tag(tag.owner, tag.origin, names=tag.names, spike_scale=tag.spike_scale)
+                    common = Tag(tag.owner, tag.origin, names=tag.names, spike_scale=tag.spike_scale, grid=tag.grid)
                     self.recorder.mark(one, common, version)
 
 
@@ -231,6 +235,31 @@ def _common_scale(recorder: Recorder, tensors: tuple[Tensor, ...]) -> float | No
     if scale is None or all(recorder.spike_scale(t) == scale for t in tensors[1:]):
         return scale
     return None
+
+
+def _common_grid(recorder: Recorder, tensors: tuple[Tensor, ...]) -> float | None:
+    grid = recorder.grid(tensors[0])
+    if grid is None or all(recorder.grid(t) == grid for t in tensors[1:]):
+        return grid
+    return None
+
+
+def _grid_of_sum(recorder: Recorder, call: Call) -> float | None:
+    """A sum of multiples of one unit is a multiple of it, rounded or not."""
+    plain = len(call.tensors) == 2 and not call.kwargs and call.tensors[0].dtype is call.tensors[1].dtype
+    return _common_grid(recorder, call.tensors) if plain else None
+
+
+def _grid_of_product(recorder: Recorder, call: Call) -> float | None:
+    """A product with a power of two."""
+    factor = call.args[1] if len(call.args) > 1 and len(call.tensors) == 1 else None
+    grid = recorder.grid(call.tensors[0])
+    if grid is None or not isinstance(factor, (int, float)) or not is_dyadic(factor):
+        return None
+    return grid * factor
+
+
+_KEEPS_GRID = {"add": _grid_of_sum, "mul": _grid_of_product}
 
 
 def _padding(pads: Sequence[int], before: Padding | None) -> Padding:

@@ -19,7 +19,7 @@ from snn_energy.counting.dispatch import is_foreign
 from snn_energy.counting.ops import COUNTED, Call
 from snn_energy.counting.ops.products import Feed, convolution, linear_layer
 from snn_energy.counting.ops.registry import After
-from snn_energy.counting.projections import WeightProjection, mapped
+from snn_energy.counting.projections import WeightProjection, sighted
 from snn_energy.counting.recorder import Recorder
 from snn_energy.counting.tags import Origin, Tag, hang_tag
 from snn_energy.counting.wiring import Wiring
@@ -72,16 +72,14 @@ class ProductSite:
         projection, biased = self.projection, self.bias is not None
         rows = x if self.map_shape is None else x.reshape(-1, x.shape[-1])
         if x.numel() <= HELD_INPUT:
-            scale = tag.spike_scale
 
             def add() -> None:
-                projection.hold(self.wiring, rows, scale, self.map_shape, bias=biased)
+                projection.hold(self.wiring, rows, tag, self.map_shape, bias=biased)
         else:
-            look = projection.operand.look(rows, tag.spike_scale)
-            mask, level = mapped(look, self.map_shape)
+            seen = sighted(projection.operand, rows, x, tag, self.map_shape)
 
             def add() -> None:
-                projection.feed(self.wiring, rows.shape[0], mask, level, look.unit, bias=biased)
+                projection.feed(self.wiring, rows.shape[0], *seen, bias=biased)
 
         def finish(out: Tensor | None) -> None:
             if out is None:

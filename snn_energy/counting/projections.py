@@ -10,6 +10,8 @@ from torch import Tensor
 
 from snn_energy.counting.counts import LayerCounts
 from snn_energy.counting.observe import EXACT_ROWS, Look, Operand, has_zeros, row_sum
+from snn_energy.counting.tags import Tag, version_of
+from snn_energy.counting.values import ValueSet
 from snn_energy.counting.wiring import Wiring
 
 HELD_ELEMENTS = 1 << 19
@@ -41,9 +43,7 @@ class Maps:
         """Running sum, in double precision as soon as single precision might not hold it."""
         if known is None:
             return part
-        if self.rows > EXACT_ROWS:
-            return known + part.double()
-        return known.add_(part) if known.dtype is part.dtype else known + part
+        return known + (part.double() if self.rows > EXACT_ROWS else part)
 
     def nonzero(self) -> Tensor:
         """Non-zero counts of all calls: int64 on the CPU."""
@@ -73,7 +73,8 @@ class Held:
 
     wiring: Wiring
     scale: float | None
-    """Spike scale that is already proven of all of them."""
+    """Spike scale that is already proven of all of them; likewise the grid."""
+    grid: float | None
     map_shape: tuple[int, ...] | None
     operands: list[Tensor] = field(default_factory=list)
     elements: int = 0
@@ -146,20 +147,18 @@ class WeightProjection:
             maps = self.maps[wiring] = Maps()
         maps.put(rows, mask, level, unit)
 
-    def hold(
-        self, wiring: Wiring, x: Tensor, scale: float | None, map_shape: tuple[int, ...] | None, *, bias: bool
-    ) -> None:
+    def hold(self, wiring: Wiring, x: Tensor, tag: Tag, map_shape: tuple[int, ...] | None, *, bias: bool) -> None:
         """Add one call with the operand x[rows, ...], to be looked at later; a copy is kept until then."""
         held = self.held
         if (
             held is None
             or held.wiring is not wiring
-            or held.scale != scale
+            or (held.scale, held.grid) != (tag.spike_scale, tag.grid)
             or held.operands[0].dtype is not x.dtype
             or held.elements > HELD_ELEMENTS
         ):
             self.look_at_held()
-            held = self.held = Held(wiring, scale, map_shape)
+            held = self.held = Held(wiring, tag.spike_scale, tag.grid, map_shape)
         held.operands.append(x.clone())
         held.elements += x.numel()
         self.calls += 1
@@ -172,7 +171,7 @@ class WeightProjection:
         if held is None:
             return
         x = torch.cat(held.operands)
-        look = self.operand.look(x, held.scale)
+        look = self.operand.look(x, held.scale, held.grid)
         self._put(held.wiring, x.shape[0], *mapped(look, held.map_shape), look.unit)
 
     def finish(self) -> LayerCounts:
@@ -289,6 +288,47 @@ class PairProjection:
 
 def _over_rows(x: Tensor, dim: int) -> Tensor:
     return x.sum(dim, dtype=torch.float32 if x.shape[dim] < 1 << 18 else torch.float64).double()
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """The maps of one tensor and what proves its class, kept for other projections that are fed the same tensor."""
+
+    version: int
+    mask: Tensor
+    level: Tensor | None
+    unit: float
+    values: ValueSet
+    exact: bool
+    """Whether `values` are those of this tensor; else they contain them."""
+
+    def serves(self, operand: Operand, version: int, shape: torch.Size) -> bool:
+        """True if this is all that `operand` would find in the tensor."""
+        if self.version != version or self.mask.shape != shape:
+            return False
+        if self.exact or self.values == operand.values:
+            return True
+        return self.values.many and operand.values.many
+
+
+def sighted(
+    operand: Operand, x: Tensor, source: Tensor, tag: Tag | None, shape: tuple[int, ...] | None = None
+) -> tuple[Tensor, Tensor | None, float]:
+    """Maps of masks and levels of the operand x[rows, ...] and their unit; one look serves all that are fed `source`.
+
+    `x` is `source` (whose tag is `tag`), or a view of it whose leading axis is to be summed.
+    """
+    version = version_of(source)
+    sight = None if tag is None else tag.sight
+    if isinstance(sight, Sight) and sight.serves(operand, version, x.shape[1:] if shape is None else torch.Size(shape)):
+        operand.join(sight.values)
+        return sight.mask, sight.level, sight.unit
+    look = operand.look(x, *(() if tag is None else (tag.spike_scale, tag.grid)))
+    mask, level = mapped(look, shape)
+    if tag is not None and not source.is_inference():
+        values = operand.values if look.exact is None else look.exact
+        tag.sight = Sight(version, mask, level, look.unit, values, look.exact is not None)
+    return mask, level, look.unit
 
 
 def mapped(look: Look, shape: tuple[int, ...] | None = None) -> tuple[Tensor, Tensor | None]:

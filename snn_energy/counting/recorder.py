@@ -14,7 +14,7 @@ from snn_energy.counting.counts import Coverage, ElementwiseCounts, NeuronCounts
 from snn_energy.counting.naming import eager_name, stem
 from snn_energy.counting.neuron_tally import NeuronTally
 from snn_energy.counting.neurons import NeuronRow, neuron_row
-from snn_energy.counting.observe import Operand
+from snn_energy.counting.observe import Operand, is_dyadic
 from snn_energy.counting.projections import PairProjection, WeightProjection
 from snn_energy.counting.tags import Origin, Tag, drop_tag, hang_tag, read_tag, tensors_in
 
@@ -207,6 +207,13 @@ class Recorder:
         """Height of the spikes of a tensor that is known to hold nothing else."""
         tag = self.tag(tensor)
         return None if tag is None else tag.spike_scale
+
+    def grid(self, tensor: Tensor) -> float | None:
+        """A power of two of which every value of a tensor is known to be a multiple >= 0."""
+        tag = self.tag(tensor)
+        if tag is None or tag.grid is not None or tag.spike_scale is None:
+            return None if tag is None else tag.grid
+        return tag.spike_scale if is_dyadic(tag.spike_scale) else None
 
     # -- names -------------------------------------------------------------------------------------------------
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from math import prod
 from typing import NamedTuple
@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from snn_energy.counting.fanout import Axis
 from snn_energy.counting.naming import call_site
 from snn_energy.counting.ops.registry import After, Call, multiplies
-from snn_energy.counting.projections import PairProjection, WeightProjection, mapped
+from snn_energy.counting.projections import PairProjection, WeightProjection, mapped, sighted
 from snn_energy.counting.recorder import Recorder
-from snn_energy.counting.tags import Origin, Tag
+from snn_energy.counting.tags import Origin, Tag, version_of
 from snn_energy.counting.wiring import BilinearWiring, ConvWiring, LinearWiring, Wiring
 
 RECURRENT = (nn.RNNBase, nn.RNNCellBase)
@@ -39,8 +39,7 @@ def convolution(recorder: Recorder, call: Call) -> Feed:
     )
     kind = f"conv_transpose{axes}d" if transposed else f"conv{axes}d"
     projection = _weight_projection(recorder, kind, weight, weight)
-    look = projection.operand.look(x, recorder.spike_scale(x))
-    seen = Seen(wiring, x.shape[0], *mapped(look), look.unit, x.element_size() * 8)
+    seen = Seen(wiring, x.shape[0], *sighted(projection.operand, x, x, recorder.tag(x)), bits=x.element_size() * 8)
     return Feed(recorder, call.name, projection, seen, bias is not None)
 
 
@@ -113,7 +112,6 @@ def _matrix_product(recorder: Recorder, call: Call, a: Tensor, b: Tensor, *, bia
         weight, operand = b, a
     x = a.unsqueeze(0) if a.dim() == 1 else a
     w = b.unsqueeze(-1) if b.dim() == 1 else b
-    scale = recorder.spike_scale(operand)
     kind = type(recorder.module).__name__.lower() if isinstance(recorder.module, RECURRENT) else "linear"
     if x.dim() == 2:
         n_in, n_out = w.shape
@@ -127,8 +125,9 @@ def _matrix_product(recorder: Recorder, call: Call, a: Tensor, b: Tensor, *, bia
         wiring, rows = LinearWiring(w.shape[0], w.shape[1], w.shape[2]), x.shape[1]
         stacked = w
     projection = _weight_projection(recorder, kind, weight, stacked)
-    look = projection.operand.look(x.transpose(0, 1) if x.dim() == 3 else x, scale)
-    seen = Seen(wiring, rows, *mapped(look, (wiring.batch, wiring.n_in)), look.unit, operand.element_size() * 8)
+    rows_first = x.transpose(0, 1) if x.dim() == 3 else x
+    maps = sighted(projection.operand, rows_first, operand, recorder.tag(operand), (wiring.batch, wiring.n_in))
+    seen = Seen(wiring, rows, *maps, bits=operand.element_size() * 8)
     return Feed(recorder, call.name, projection, seen, biased)
 
 
@@ -136,12 +135,15 @@ def linear_layer(recorder: Recorder, operator: str, x: Tensor, weight: Tensor, *
     """A linear layer, counted before it runs: x [..., c_in] against weight [c_out, c_in]."""
     turned, known = weight.t(), recorder.tag(weight)
     recorder.mark(turned, Tag(recorder.token, Origin.WEIGHT, names=() if known is None else known.names))
-    rows = x
+    rows, tag = x, recorder.tag(x)
     if x.dim() != 2:
         rows = x.reshape(-1, x.shape[-1])
-        recorder.mark(rows, Tag(recorder.token, Origin.DATA, spike_scale=recorder.spike_scale(x)))
+        recorder.mark(rows, Tag(recorder.token, Origin.DATA) if tag is None else replace(tag))
     feed = _matrix_product(recorder, Call(operator, (), {}, (x, weight), None), rows, turned, biased=biased)
     assert isinstance(feed, Feed)
+    of_rows = recorder.tag(rows)
+    if tag is not None and of_rows is not None and version_of(x) == version_of(rows):
+        tag.sight = of_rows.sight
     return feed
 
 
@@ -165,17 +167,20 @@ def _pair(recorder: Recorder, call: Call, a: Tensor, b: Tensor, *, biased: bool)
     left = a.reshape(1, 1, -1) if a.dim() == 1 else a.unsqueeze(0) if a.dim() == 2 else a
     right = b.reshape(1, -1, 1) if b.dim() == 1 else b.unsqueeze(0) if b.dim() == 2 else b
     looks = (
-        projection.first.look(left, recorder.spike_scale(a)),
-        projection.second.look(right, recorder.spike_scale(b)),
+        projection.first.look(left, recorder.spike_scale(a), recorder.grid(a)),
+        projection.second.look(right, recorder.spike_scale(b), recorder.grid(b)),
     )
     bits = max(a.element_size(), b.element_size()) * 8
 
-    def after(_out: Tensor) -> None:
+    def after(out: Tensor) -> None:
         projection.feed(left, right, *looks)
         if biased:
             projection.bias_adds += left.shape[0] * left.shape[1] * right.shape[2]
         projection.operand_bits = max(projection.operand_bits, bits)
         recorder.note("counted", call.name)
+        grids, tag = (recorder.grid(a), recorder.grid(b)), recorder.tag(out)
+        if tag is not None and grids[0] is not None and grids[1] is not None and not biased:
+            tag.grid = grids[0] * grids[1]  # sums of products of multiples >= 0
 
     return after
 
