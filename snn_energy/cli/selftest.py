@@ -92,9 +92,8 @@ def _print_results(results: Sequence[Result]) -> None:
     for result in results:
         if result.ok:
             continue
-        row, got = result.row, result.got
-        wrong = [
-            f"{n}: expected {spelled(e)}, got {spelled(got[n])}" for n, e in row.expect.items() if got.get(n, e) != e
-        ]
+        row, ours = result.row, result.got
+        pairs = ((name, right, ours.get(name, right)) for name, right in row.expect.items())
+        wrong = [f"{name}: expected {spelled(right)}, got {spelled(own)}" for name, right, own in pairs if own != right]
         remarks = "; ".join([*wrong, *([result.note] if result.note else [])])
-        print_line(f"{row.id}: {remarks or 'expected a refusal'}. Exact, for {row.why}", style="red")
+        print_line(f"{row.id}: {remarks or 'expected a refusal'}. Derivation: {row.why}", style="red")

@@ -1,7 +1,7 @@
 """The results of a selftest as plain data, and the words of its table.
 
-The document (`format_version` 1) holds `format`, `format_version`, `torch`, `device`, `passed`, `failed`, `seconds`, and
-`rows`; each row has
+The document (`format_version` 1) holds `format`, `format_version`, `torch`, `device`, `passed`, `failed`, `seconds`,
+and `rows`; each row has
 
     id, title   strings
     promise     "exact", "honest", "at least" or "refused": what the row asks
@@ -64,6 +64,8 @@ def headline(row: Row, result: Result | None = None) -> tuple[str, str, str]:
     if row.promise is Promise.REFUSED:
         return "refusal", "error", "" if result is None else (result.note.partition(":")[0] or "no error")
     question = next((name for name in _TELLING if row.expect.get(name)), next(iter(row.expect)))
+    if question == "effective_events" and row.expect.get("events") == row.expect[question]:
+        question = "events"
     if result is None:
         return question, spelled(row.expect[question]), ""
     if result.got:

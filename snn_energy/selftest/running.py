@@ -61,10 +61,11 @@ def run_rows(
     """Run rows one after the other; `on_result` is called after each."""
     place = find_device(device)
     results = []
-    for row in rows:
-        results.append(run_row(row, place))
-        if on_result is not None:
-            on_result(results[-1])
+    with _one_thread():
+        for row in rows:
+            results.append(run_row(row, place))
+            if on_result is not None:
+                on_result(results[-1])
     return results
 
 
@@ -123,6 +124,17 @@ def _own_random_numbers(device: torch.device) -> Iterator[None]:
 def placed(model: nn.Module, device: torch.device) -> nn.Module:
     """The model on a device; one without values stays where it is."""
     return model if any(parameter.is_meta for parameter in model.parameters()) else model.to(device)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """The tensors are tiny: more threads would only wait for each other."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def moved(data: Any, device: torch.device) -> Any:
