@@ -25,22 +25,31 @@ class Fn(nn.Module):
         return self.function(self, *args, **kwargs)
 
 
-def ones_in(module: M) -> M:
-    """The same module with every parameter 1, so that no product is zero by chance."""
+WEIGHT = 0.75
+"""Value of every weight where it does not matter: not 0, exact in every format, and nothing that looks like a spike."""
+
+
+def level(module: M) -> M:
+    """The same module with every parameter `WEIGHT`: no product is zero by chance, a spike makes equal outputs."""
     with torch.no_grad():
         for parameter in module.parameters():
-            parameter.fill_(1.0)
+            parameter.fill_(WEIGHT)
     return module
 
 
+def held(*shape: int) -> Tensor:
+    """Weights that all are `WEIGHT`."""
+    return torch.full(shape, WEIGHT)
+
+
 def linear(ins: int = 10, outs: int = 10, bias: bool = False) -> nn.Linear:
-    """`n i` -> `n o`, weights 1: a spike has a fan-out of `outs`."""
-    return ones_in(nn.Linear(ins, outs, bias=bias))
+    """`n i` -> `n o`: a spike has a fan-out of `outs`."""
+    return level(nn.Linear(ins, outs, bias=bias))
 
 
 def conv(ins: int = 1, outs: int = 16, **options: Any) -> nn.Conv2d:
-    """3x3, padding 1, no bias, weights 1: a spike inside reaches 9 x 16 sums, one in a corner 4 x 16."""
-    return ones_in(nn.Conv2d(ins, outs, 3, **({"padding": 1, "bias": False} | options)))
+    """3x3, padding 1, no bias: a spike inside reaches 9 x 16 sums, one in a corner 4 x 16."""
+    return level(nn.Conv2d(ins, outs, 3, **({"padding": 1, "bias": False} | options)))
 
 
 def wired(weight: list[list[float]]) -> nn.Linear:
@@ -53,8 +62,8 @@ def wired(weight: list[list[float]]) -> nn.Linear:
 
 
 def kept_columns(kept: int, size: int = 10) -> Tensor:
-    """Weights `size size`: 1 in the first `kept` columns, else 0."""
-    return (torch.arange(size) < kept).float().expand(size, size).clone()
+    """Weights `size size`: `WEIGHT` in the first `kept` columns, else 0."""
+    return WEIGHT * (torch.arange(size) < kept).float().expand(size, size).clone()
 
 
 def spike(*where: int, shape: tuple[int, ...] = (1, 1, 8, 8), value: float = 1.0) -> Tensor:

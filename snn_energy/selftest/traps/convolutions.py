@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from snn_energy.selftest.pieces import Fn, conv, ones_in, real, reals, spike, spikes
+from snn_energy.selftest.pieces import Fn, conv, held, level, real, reals, spike, spikes
 from snn_energy.selftest.rows import Said, trap
 from snn_energy.selftest.traps.tools import NORSE, SATA_SIM, SINABS, SPIKINGJELLY, SYOPS, THOP, TORCHINFO
 
@@ -32,7 +32,7 @@ trap(
 )  # fmt: skip
 trap(
     "T2-subclass", "subclass of Conv2d, all ones",
-    lambda: ones_in(SubclassedConv(1, 16, 3, padding=1, bias=False)), lambda: torch.ones(1, 1, 8, 8), BORDERS,
+    lambda: level(SubclassedConv(1, 16, 3, padding=1, bias=False)), lambda: torch.ones(1, 1, 8, 8), BORDERS,
     dense_macs=9216, connections=7744, **spikes(7744), said=(Said(SYOPS, {"acs": 0}),),
 )  # fmt: skip
 trap(
@@ -47,7 +47,7 @@ trap(
 )  # fmt: skip
 trap(
     "T5", "transposed convolution",
-    lambda: ones_in(nn.ConvTranspose2d(1, 1, 2, stride=2, bias=False)), lambda: torch.ones(1, 1, 4, 4),
+    lambda: level(nn.ConvTranspose2d(1, 1, 2, stride=2, bias=False)), lambda: torch.ones(1, 1, 4, 4),
     "each of 16 pixels is spread over 2 x 2 outputs of its own: 64",
     dense_macs=64, **spikes(64),
     said=(Said(SYOPS, {"acs": 256}), Said(THOP, {"dense_macs": 256}), Said(TORCHINFO, {"dense_macs": 256})),
@@ -76,23 +76,23 @@ trap(
     lambda: nn.Sequential(nn.Sequential(nn.Sequential(conv()))), lambda: spike(0, 0), "as T4: 4 x 16", **spikes(64),
 )  # fmt: skip
 trap(
-    "T20d-conv1d", "Conv1d", lambda: ones_in(nn.Conv1d(1, 16, 3, padding=1, bias=False)),
+    "T20d-conv1d", "Conv1d", lambda: level(nn.Conv1d(1, 16, 3, padding=1, bias=False)),
     lambda: spike(0, shape=(1, 1, 8)), "the first of 8 lies in 2 windows: 2 x 16",
     **spikes(32), said=(Said(SINABS, {"events": 0}),),
 )  # fmt: skip
 trap(
-    "T20d-transposed", "ConvTranspose1d", lambda: ones_in(nn.ConvTranspose1d(1, 16, 3, padding=1, bias=False)),
+    "T20d-transposed", "ConvTranspose1d", lambda: level(nn.ConvTranspose1d(1, 16, 3, padding=1, bias=False)),
     lambda: spike(0, shape=(1, 1, 8)), "input 0 is spread over outputs -1, 0, 1, of which padding cuts off -1: 2 x 16",
     **spikes(32), said=(Said(SINABS, {"events": 0}),),
 )  # fmt: skip
 trap(
-    "T23b", "multi-step convolution, T = 4", lambda: ones_in(MultiStepConv(1, 16, 3, padding=1, bias=False)),
+    "T23b", "multi-step convolution, T = 4", lambda: level(MultiStepConv(1, 16, 3, padding=1, bias=False)),
     lambda: torch.ones(4, 1, 1, 8, 8), "four times T2: 4 x 9216 dense, 4 x 7744 inside the image",
     dense_macs=36864, connections=30976, **spikes(30976), options={"samples": 1, "time_steps": 4},
     said=(Said(TORCHINFO, "589,824 for SpikingJelly's multi-step layer"),),
 )  # fmt: skip
 trap(
-    "T27", "padding wider than the kernel's half", lambda: ones_in(nn.Conv2d(1, 1, 3, padding=2, bias=False)),
+    "T27", "padding wider than the kernel's half", lambda: level(nn.Conv2d(1, 1, 3, padding=2, bias=False)),
     lambda: torch.ones(1, 1, 4, 4),
     "6 outputs on each axis, dense 6 x 6 x 9 = 324; every input lies in all 3 windows, (4 x 3)^2 = 144",
     dense_macs=324, connections=144, **spikes(144), said=(Said(SATA_SIM, "output size as if padding were 1", "read"),),
@@ -100,13 +100,13 @@ trap(
 
 trap(
     "N1", "dilation and stride at the border",
-    lambda: ones_in(nn.Conv2d(1, 1, 3, stride=2, padding=2, dilation=2, bias=False)), lambda: torch.ones(1, 1, 5, 5),
+    lambda: level(nn.Conv2d(1, 1, 3, stride=2, padding=2, dilation=2, bias=False)), lambda: torch.ones(1, 1, 5, 5),
     "output o reads 2o-2, 2o, 2o+2: 2, 3 and 2 of them lie inside 0..4, 7 on each axis; dense 9 outputs x 9 taps",
     dense_macs=81, connections=49, **spikes(49),
 )  # fmt: skip
 trap(
     "N1-unread", "a spike between the taps",
-    lambda: ones_in(nn.Conv2d(1, 1, 3, stride=2, padding=2, dilation=2, bias=False)),
+    lambda: level(nn.Conv2d(1, 1, 3, stride=2, padding=2, dilation=2, bias=False)),
     lambda: spike(1, 1, shape=(1, 1, 5, 5)), "the taps of N1 only ever meet even pixels, so nobody reads pixel (1, 1)",
     connections=49, spikes=1, **spikes(0),
 )  # fmt: skip
@@ -117,7 +117,7 @@ trap(
 )  # fmt: skip
 trap(
     "N3", "grouped transposed convolution",
-    lambda: ones_in(nn.ConvTranspose2d(4, 6, 3, stride=2, padding=1, groups=2, bias=False)),
+    lambda: level(nn.ConvTranspose2d(4, 6, 3, stride=2, padding=1, groups=2, bias=False)),
     lambda: torch.ones(1, 4, 3, 3),
     "input i reaches 2i-1, 2i, 2i+1 of 0..4: 2 + 3 + 2 = 7 on each axis; 4 inputs x 3 outputs of their group x 49; "
     "dense 12 x 9 inputs x 9 taps",
@@ -130,23 +130,23 @@ trap(
     dense_macs=576, connections=400, **spikes(4),
 )  # fmt: skip
 trap(
-    "N5", "Conv3d, one corner spike", lambda: ones_in(nn.Conv3d(1, 2, 3, padding=1, bias=False)),
+    "N5", "Conv3d, one corner spike", lambda: level(nn.Conv3d(1, 2, 3, padding=1, bias=False)),
     lambda: spike(0, 0, 0, shape=(1, 1, 3, 3, 3)),
     "2^3 windows x 2 channels; dense 27 x 27 x 2 = 1458, inside (2 + 3 + 2)^3 x 2 = 686",
     dense_macs=1458, connections=686, **spikes(16),
 )  # fmt: skip
 trap(
-    "N6", "even kernel, padding='same'", lambda: ones_in(nn.Conv2d(1, 1, 2, padding="same", bias=False)),
+    "N6", "even kernel, padding='same'", lambda: level(nn.Conv2d(1, 1, 2, padding="same", bias=False)),
     lambda: torch.ones(1, 1, 3, 3), "one zero behind each axis: windows meet 2, 2, 1 pixels: 5 x 5; dense 9 x 4",
     dense_macs=36, connections=25, **spikes(25),
 )  # fmt: skip
 trap(
-    "N7", "kernel larger than the signal", lambda: ones_in(nn.Conv1d(1, 1, 5, padding=2, bias=False)),
+    "N7", "kernel larger than the signal", lambda: level(nn.Conv1d(1, 1, 5, padding=2, bias=False)),
     lambda: torch.ones(1, 1, 2), "2 outputs, and both windows of 5 hold both inputs: 4; dense 10",
     dense_macs=10, connections=4, **spikes(4),
 )  # fmt: skip
 trap(
-    "N8", "reflected spike", lambda: ones_in(nn.Conv1d(1, 1, 3, padding=1, padding_mode="reflect", bias=False)),
+    "N8", "reflected spike", lambda: level(nn.Conv1d(1, 1, 3, padding=1, padding_mode="reflect", bias=False)),
     lambda: spike(1, shape=(1, 1, 4)),
     "reflection makes x1 x0 x1 x2 x3 x2: x1 is read by 3 windows in its own place and by 1 in front",
     dense_macs=12, connections=12, **spikes(4),
@@ -158,25 +158,25 @@ trap(
 )  # fmt: skip
 trap(
     "N10", "output_padding",
-    lambda: ones_in(nn.ConvTranspose1d(1, 1, 3, stride=2, padding=1, output_padding=1, bias=False)),
+    lambda: level(nn.ConvTranspose1d(1, 1, 3, stride=2, padding=1, output_padding=1, bias=False)),
     lambda: torch.ones(1, 1, 3), "6 outputs; inputs reach 2, 3 and 3 of them; dense 3 x 3",
     dense_macs=9, connections=8, **spikes(8),
 )  # fmt: skip
 trap(
-    "N11", "pixels that the stride leaves over", lambda: ones_in(nn.Conv2d(1, 1, 2, stride=2, bias=False)),
+    "N11", "pixels that the stride leaves over", lambda: level(nn.Conv2d(1, 1, 2, stride=2, bias=False)),
     lambda: spike(4, 4, shape=(1, 1, 5, 5)), "2 x 2 windows of 2 cover pixels 0..3; pixel 4 is read by none",
     dense_macs=16, connections=16, spikes=1, **spikes(0),
 )  # fmt: skip
 trap(
     "N12", "convolution as unfold and matmul",
-    lambda: Fn(lambda m, x: m.w @ F.unfold(x, 3, padding=1), w=nn.Parameter(torch.ones(2, 9))),
+    lambda: Fn(lambda m, x: m.w @ F.unfold(x, 3, padding=1), w=nn.Parameter(held(2, 9))),
     lambda: torch.ones(1, 1, 4, 4),
     "(2 + 3 + 3 + 2)^2 = 100 of the 9 x 16 patch elements are pixels, x 2 rows; the product itself is 2 x 9 x 16",
     dense_macs=288, **spikes(200),
 )  # fmt: skip
 trap(
     "N13", "functional convolution, weights in a buffer",
-    lambda: Fn(lambda m, x: F.conv2d(x, m.w, padding=1), w=nn.Buffer(torch.ones(16, 1, 3, 3))), lambda: spike(0, 0),
+    lambda: Fn(lambda m, x: F.conv2d(x, m.w, padding=1), w=nn.Buffer(held(16, 1, 3, 3))), lambda: spike(0, 0),
     "as T4, though no parameter is in sight", dense_macs=9216, **spikes(64),
 )  # fmt: skip
 trap(
@@ -202,7 +202,7 @@ trap(
 )  # fmt: skip
 trap(
     "N19", "dilated transposed convolution",
-    lambda: ones_in(nn.ConvTranspose1d(1, 1, 3, padding=2, dilation=2, bias=False)), lambda: torch.ones(1, 1, 4),
+    lambda: level(nn.ConvTranspose1d(1, 1, 3, padding=2, dilation=2, bias=False)), lambda: torch.ones(1, 1, 4),
     "output length 3 - 4 + 4 + 1 = 4; input i reaches i-2, i, i+2 of 0..3: two each; dense 4 x 3",
     dense_macs=12, connections=8, **spikes(8),
 )  # fmt: skip

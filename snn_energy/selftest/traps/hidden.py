@@ -89,7 +89,8 @@ def _hidden(id: str, title: str, function: Callable[..., Any], feed: Feed, why: 
 
 def _hidden_net(id: str, title: str, build: Build, feed: Feed, why: str, connections: int) -> None:
     trap(
-        id, title, build, feed, why, connections=connections, promise=Promise.HONEST, options={"samples": 1},
+        id, title, build, feed, why, promise=Promise.HONEST, options={"samples": 1},
+        connections=connections, dense_macs=connections,
     )  # fmt: skip
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from snn_energy.selftest.pieces import Fn, conv, linear, ones_in, row, spikes
+from snn_energy.selftest.pieces import Fn, conv, level, linear, row, spikes
 from snn_energy.selftest.rows import Said, trap
 from snn_energy.selftest.traps.tools import NEUROBENCH, SPIKINGJELLY
 
@@ -53,7 +53,7 @@ trap(
     dense_macs=100, **spikes(10),
 )  # fmt: skip
 trap(
-    "N105", "long sums over the batch", lambda: ones_in(nn.Linear(1, 1, bias=False)),
+    "N105", "long sums over the batch", lambda: level(nn.Linear(1, 1, bias=False)),
     lambda: torch.ones(300_001, 1), "one for each row", dense_macs=300001, **spikes(300001), spikes=300001,
 )  # fmt: skip
 

@@ -9,7 +9,20 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations, parametrize, prune
 
-from snn_energy.selftest.pieces import Fn, kept_columns, linear, ones_in, real, reals, row, spike, spikes, wired
+from snn_energy.selftest.pieces import (
+    WEIGHT,
+    Fn,
+    held,
+    kept_columns,
+    level,
+    linear,
+    real,
+    reals,
+    row,
+    spike,
+    spikes,
+    wired,
+)
 from snn_energy.selftest.rows import Said, trap
 from snn_energy.selftest.traps.tools import CALFLOPS, NEUROBENCH, PTFLOPS, SPIKINGJELLY, TORCHINFO
 
@@ -19,7 +32,7 @@ class FirstColumns(nn.Module):
 
     def forward(self, weight: Tensor) -> Tensor:
         """Zero the other columns."""
-        return weight * kept_columns(3).to(weight)
+        return weight * (kept_columns(3) > 0).to(weight)
 
 
 def pruned(*amounts: float, remove: bool = False) -> nn.Module:
@@ -47,9 +60,9 @@ def written(m: Any, x: Tensor) -> Tensor:
 
 
 def thinned() -> nn.Module:
-    """30 of 100 weights are 1: three in each row, among the first seven columns; the rest are 0."""
+    """30 of 100 weights are not 0: three in each row, among the first seven columns."""
     columns = [(r % 7, (r + 2) % 7, (r + 4) % 7) for r in range(10)]
-    return wired([[float(c in three) for c in range(10)] for three in columns])
+    return wired([[WEIGHT * (c in three) for c in range(10)] for three in columns])
 
 
 trap(
@@ -112,8 +125,8 @@ trap(
 )  # fmt: skip
 trap(
     "R1-masked", "one parameter under two masks",
-    lambda: Fn(lambda m, x: F.linear(x, m.w * m.a) + F.linear(x, m.w * m.b), w=nn.Parameter(torch.ones(2, 2)),
-               a=nn.Buffer(torch.zeros(2, 2)), b=nn.Buffer(torch.ones(2, 2))),
+    lambda: Fn(lambda m, x: F.linear(x, m.w * m.a) + F.linear(x, m.w * m.b), w=nn.Parameter(held(2, 2)),
+               a=nn.Buffer(torch.zeros(2, 2)), b=nn.Buffer(held(2, 2))),
     lambda: torch.tensor([[1.0, 0.0]]), "0 weights under the first mask, 2 under the second", effective_events=2,
 )  # fmt: skip
 trap(
@@ -124,7 +137,7 @@ trap(
 )  # fmt: skip
 trap(
     "R2", "einsum over axes of size one",
-    lambda: Fn(lambda m, x: torch.einsum("bi,io->bo", x, m.w), w=nn.Parameter(torch.ones(1, 5))),
+    lambda: Fn(lambda m, x: torch.einsum("bi,io->bo", x, m.w), w=nn.Parameter(held(1, 5))),
     lambda: real(2, 1), "2 x 1 x 5 multiply-accumulates, no element-wise product",
     connections=10, layers=1, adds=0, muls=0,
 )  # fmt: skip
@@ -146,13 +159,13 @@ trap(
 )  # fmt: skip
 trap(
     "N23", "weights written between two uses",
-    lambda: Fn(written, w=nn.Buffer(torch.ones(10, 10))), lambda: torch.ones(1, 10),
+    lambda: Fn(written, w=nn.Buffer(held(10, 10))), lambda: torch.ones(1, 10),
     "100 weights at first, then 3 columns of 10", events=200, effective_events=130, acs=200, effective_acs=130,
 )  # fmt: skip
 trap(
     "N24", "low-rank adapter",
-    lambda: Fn(lambda m, x: F.linear(x, m.w + m.b @ m.a), w=nn.Parameter(torch.ones(10, 10)),
-               a=nn.Parameter(torch.ones(2, 10)), b=nn.Parameter(torch.ones(10, 2))),
+    lambda: Fn(lambda m, x: F.linear(x, m.w + m.b @ m.a), w=nn.Parameter(held(10, 10)),
+               a=nn.Parameter(held(2, 10)), b=nn.Parameter(held(10, 2))),
     lambda: row(1.0), "weights times weights is done once, at load time; the spike meets 10 sums",
     connections=100, **spikes(10),
 )  # fmt: skip
@@ -172,7 +185,7 @@ trap(
     "as T6: it is not registered, but it runs", dense_macs=100, **spikes(10),
 )  # fmt: skip
 trap(
-    "N28", "bilinear form", lambda: ones_in(nn.Bilinear(3, 4, 5, bias=False)),
+    "N28", "bilinear form", lambda: level(nn.Bilinear(3, 4, 5, bias=False)),
     lambda: (row(1.0, width=3), row(1.0, 1.0, width=4)), "1 x 2 pairs of spikes x 5 outputs; dense 3 x 4 x 5",
     dense_macs=60, connections=60, **spikes(10),
 )  # fmt: skip
@@ -182,13 +195,13 @@ trap(
 )  # fmt: skip
 trap(
     "N30", "addmm by hand",
-    lambda: Fn(lambda m, x: torch.addmm(m.b, x, m.w), w=nn.Parameter(torch.ones(10, 10)),
-               b=nn.Parameter(torch.ones(10))),
+    lambda: Fn(lambda m, x: torch.addmm(m.b, x, m.w), w=nn.Parameter(held(10, 10)),
+               b=nn.Parameter(held(10))),
     lambda: row(1.0), "as T6, and 10 additions of the bias", dense_macs=100, bias_adds=10, **spikes(10),
 )  # fmt: skip
 trap(
     "N31", "einsum with three axes",
-    lambda: Fn(lambda m, x: torch.einsum("tnd,df->tnf", x, m.w), w=nn.Parameter(torch.ones(10, 10))),
+    lambda: Fn(lambda m, x: torch.einsum("tnd,df->tnf", x, m.w), w=nn.Parameter(held(10, 10))),
     lambda: torch.ones(4, 2, 10), "8 vectors x 10 x 10", dense_macs=800, **spikes(800),
     options={"samples": 2, "time_steps": 4},
 )  # fmt: skip
@@ -198,7 +211,7 @@ trap(
 )  # fmt: skip
 trap(
     "N33", "matrix-vector product",
-    lambda: Fn(lambda m, x: torch.mv(m.w, x), w=nn.Parameter(torch.ones(10, 10))), lambda: row(1.0)[0],
+    lambda: Fn(lambda m, x: torch.mv(m.w, x), w=nn.Parameter(held(10, 10))), lambda: row(1.0)[0],
     "as T6", dense_macs=100, **spikes(10), options={"samples": 1},
 )  # fmt: skip
 trap(
@@ -216,14 +229,18 @@ trap(
     connections=200, of={"0: events": 100, "1: events": 0},
 )  # fmt: skip
 trap(
-    "N37", "token embedding in front", lambda: nn.Sequential(ones_in(nn.Embedding(7, 4)), linear(4, 5)),
+    "N37", "token embedding in front", lambda: nn.Sequential(level(nn.Embedding(7, 4)), linear(4, 5)),
     lambda: torch.tensor([[1, 2, 3]]), "a table lookup is no product: 3 tokens x 4 x 5",
     dense_macs=60, connections=60, events=60, of={"1: connections": 60},
 )  # fmt: skip
 trap(
+    "N39", "weights of one", lambda: wired([[1.0] * 10] * 10), lambda: real(1, 10),
+    "real values times weights that look like spikes: still 10 x 10 multiply-accumulates", dense_macs=100, **reals(100),
+)  # fmt: skip
+trap(
     "N38", "one spike through 1x1 convolution and Linear alike",
-    lambda: nn.Sequential(ones_in(nn.Conv2d(4, 6, 1, bias=False)), nn.Flatten(), linear(6, 3)),
-    lambda: spike(0, 0, 0, shape=(1, 4, 1, 1)), "1 x 6 accumulates make 6 ones, which make 6 x 3",
+    lambda: nn.Sequential(level(nn.Conv2d(4, 6, 1, bias=False)), nn.Flatten(), linear(6, 3)),
+    lambda: spike(0, 0, 0, shape=(1, 4, 1, 1)), "1 x 6 accumulates make 6 equal values, which make 6 x 3",
     dense_macs=42, connections=42, **spikes(24),
 )  # fmt: skip
 

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
-from snn_energy.selftest.pieces import Fn, linear, real, row, spikes
+from snn_energy.selftest.pieces import Fn, held, linear, real, row, spikes
 from snn_energy.selftest.rows import Said, trap
 from snn_energy.selftest.traps.tools import KERAS_SPIKING, NEUROBENCH
 
@@ -80,7 +80,7 @@ trap(
 )  # fmt: skip
 trap(
     "R4", "data written into a learned token",
-    lambda: Fn(with_token, token=nn.Parameter(torch.ones(1, 1, 4)), fc=nn.Linear(4, 5)), lambda: real(2, 2, 4),
+    lambda: Fn(with_token, token=nn.Parameter(held(1, 1, 4)), fc=nn.Linear(4, 5)), lambda: real(2, 2, 4),
     "2 samples x 3 tokens x 4 x 5", connections=120,
 )  # fmt: skip
 
@@ -95,7 +95,7 @@ trap(
 trap(
     "N42", "tied autoencoder: weights and their transpose",
     lambda: Fn(lambda m, x: F.linear(m.fc(x), m.fc.weight.t()), fc=linear(10, 4)), lambda: row(1.0),
-    "1 spike x 4, then 4 ones x 10; dense 40 + 40", dense_macs=80, connections=80, **spikes(44),
+    "1 spike x 4, then 4 equal values x 10; dense 40 + 40", dense_macs=80, connections=80, **spikes(44),
 )  # fmt: skip
 trap(
     "N43", "wrapped by an averaged model", lambda: AveragedModel(nn.Sequential(linear())), lambda: row(1.0), "as T6",

@@ -129,7 +129,8 @@ trap(
     lambda: torch.tensor([[1, 0, 1, 0, 0, 0, 0, 0, 0, 0]]), "two spikes x 10", **spikes(20),
 )  # fmt: skip
 trap(
-    "N89", "integer matrix product", lambda: Fn(lambda m, x: x @ m.w, w=nn.Buffer(torch.ones(3, 4, dtype=torch.int32))),
+    "N89", "integer matrix product",
+    lambda: Fn(lambda m, x: x @ m.w, w=nn.Buffer(torch.full((3, 4), 3, dtype=torch.int32))),
     lambda: torch.ones(2, 3, dtype=torch.int32), "6 spikes x 4", dense_macs=24, **spikes(24),
 )  # fmt: skip
 trap(
