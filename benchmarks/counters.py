@@ -165,25 +165,34 @@ def syops(model: nn.Module, x: Any) -> Mapping[str, int | float]:
     return {"acs": ops[1] * images, "macs": ops[2] * images}
 
 
-@counter("Sinabs", "sinabs.synopcounter", "events", "sinabs")
+@counter("Sinabs", "sinabs.synopcounter", "unit_events", "sinabs")
 def sinabs(model: nn.Module, x: Any) -> Mapping[str, int | float]:
-    """SNNAnalyzer around one forward; synops of get_model_statistics, a mean over the batch, times the batch."""
+    """SNNAnalyzer around one forward: the synops of get_layer_statistics(average=True), which correct for average
+    pools, are means over batch and calls, so they are multiplied by both; a spike of height n is n there."""
     from sinabs.synopcounter import SNNAnalyzer
 
     net = Applied(model)
     analyzer = SNNAnalyzer(net)
+    rows: dict[nn.Module, int] = {}
+
+    def note(module: nn.Module, args: tuple[Any, ...]) -> None:
+        rows[module] = rows.get(module, 0) + (len(args[0]) if args else 0)
+
+    for module in net.modules():
+        module.register_forward_pre_hook(note)
     with torch.no_grad():
         net(x)
-    return {"events": analyzer.get_model_statistics()["synops"].item() * len(first_tensor(x))}
+    layers = analyzer.get_layer_statistics(average=True)["parameter"]
+    return {"unit_events": sum(float(found["synops"]) * rows[net.get_submodule(n)] for n, found in layers.items())}
 
 
 @counter("fvcore", "fvcore.nn", "dense_macs", "fvcore")
 def fvcore(model: nn.Module, x: Any) -> Mapping[str, int | float]:
-    """FlopCountAnalysis(model, inputs).total(): one flop is one multiply-accumulate there."""
+    """FlopCountAnalysis(model, inputs).by_operator(), without norms: one flop of a product is one MAC there."""
     from fvcore.nn import FlopCountAnalysis
 
     analysis = FlopCountAnalysis(*positional(model, x)).unsupported_ops_warnings(False).uncalled_modules_warnings(False)
-    return {"dense_macs": analysis.total()}
+    return {"dense_macs": sum(flops for name, flops in analysis.by_operator().items() if "norm" not in name)}
 
 
 @counter("FlopCounterMode", "torch.utils.flop_counter", "dense_macs", "torch")

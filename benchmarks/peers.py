@@ -2,19 +2,19 @@
 
     python benchmarks/peers.py [--only NAME ...] [--filter TEXT] [--path NAME=FOLDER ...] [--json] [--markdown FILE]
 
-Every counter of counters.py runs in a child process of its own, on a fresh network for each row; a row that kills the
-child is recorded, and the next row gets a new child. `--path` puts a folder in front of one counter's import path:
-syops 0.0.5 needs an old SpikingJelly, `pip install --no-deps --target FOLDER syops==0.0.5 spikingjelly==0.0.0.0.14
-progress`. A counter that is not installed is listed as such.
+Every counter of counters.py runs in a child process of its own, on a fresh network for each row. A row that kills the
+child is recorded; after any error the next row gets a new child, for some tools leave their patches behind. `--path`
+puts a folder in front of one counter's import path: syops 0.0.5 needs an old SpikingJelly, `pip install --no-deps
+--target FOLDER syops==0.0.5 spikingjelly==0.0.0.0.14 progress`. A counter that is not installed is listed as such.
 
-    right        every fact that the counter claims and the row asks is the exact number
+    right        every fact that the counter claims and the row asks is the exact number (rounding of rates forgiven)
     wrong        one of them is not, and nothing was said
     refuses      the counter raised an error of its own
     cannot run   anything else went wrong: an exception from below, a crash, a minute without an answer
     not claimed  the row asks nothing that the counter means to give
 
-Multiplications of a dense machine (`dense_macs`) count padding taps, as those counters do. Rows whose answer is a refusal
-ask nothing of other tools.
+Multiplications of a dense machine (`dense_macs`) count padding taps, as those counters do. Rows whose answer is a
+refusal ask nothing of other tools.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ import importlib
 import importlib.util
 import json
 import linecache
+import math
 import os
 import signal
 import subprocess
@@ -36,6 +37,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from snn_energy.errors import MODEL_ERRORS
 from snn_energy.selftest import ROWS, Promise, Row, matching, run_row
 
 ADAPTERS = Path(__file__).with_name("counters.py")
@@ -63,9 +65,16 @@ def judge(row: Row, claims: Iterable[str], facts: Mapping[str, int | float] | No
     if facts is None:
         return Score("", row.id, "refuses" if problem.startswith("refuses: ") else "cannot run", problem)
     exact = {name: row.expect[name] for name in asked}
-    wrong = [name for name in asked if facts.get(name) != exact[name]]
+    wrong = [name for name in asked if _whole(facts.get(name)) != exact[name]]
     words = (f"{_number(facts.get(name))} {name}" + (f" ({exact[name]:,})" if name in wrong else "") for name in asked)
     return Score("", row.id, "wrong" if wrong else "right", ", ".join(words))
+
+
+def _whole(value: float | None) -> float | None:
+    """A count that was worked out from rates, to the nearest integer; what is no integer nearly stays as it is."""
+    if value is None or not math.isfinite(value):
+        return value
+    return round(value) if abs(value - round(value)) <= 1e-5 * max(1.0, abs(value)) else value
 
 
 def _number(value: float | None) -> str:
@@ -100,7 +109,7 @@ def scores_of(name: str, rows: Sequence[Row], adapters: Path = ADAPTERS, path: s
         assert child.stdout is not None
         with suppress(BrokenPipeError), child.stdin:
             child.stdin.write(json.dumps([row.id for row in left]))
-        done = 0
+        done, failed = 0, False
         for line in child.stdout:
             message = json.loads(line)
             if "absent" in message:
@@ -110,9 +119,9 @@ def scores_of(name: str, rows: Sequence[Row], adapters: Path = ADAPTERS, path: s
                 title, claims = message["title"], message["claims"]
                 continue
             scores.append(_scored(name, left[done], claims, message["facts"], message["problem"]))
-            done += 1
+            done, failed = done + 1, message["facts"] is None
         status = child.wait()
-        if done < len(left):  # the child died over this row
+        if done < len(left) and not failed:  # the child died over this row
             reason = f"killed by signal {-status}" if status < 0 else f"left with status {status}"
             if status == -signal.SIGALRM:
                 reason = f"no answer within {SECONDS} s"
@@ -142,24 +151,27 @@ def child(name: str, adapters: Path) -> None:
     torch.set_num_threads(1)
     counter = adapters_in(adapters)[name]
     absent = counter.available()
-    if absent is None:
-        try:
-            importlib.import_module(counter.module)
-        except Exception as problem:  # noqa: BLE001  whatever another tool raises on import, it is not here
-            absent = f"{counter.module} cannot be imported: {type(problem).__name__}: {problem}"
     if absent is not None:
         say(absent=absent)
         return
+
+    def at_import(kind: type[BaseException], error: BaseException, _: Any) -> None:
+        say(absent=f"{counter.module} cannot be imported: {kind.__name__}: {error}")
+
+    def at_count(_kind: type[BaseException], error: BaseException, _: Any) -> None:
+        say(facts=None, problem=told(error, counter.module))
+
+    # Whatever another tool raises ends this child, and is the result.
+    sys.excepthook = at_import
+    importlib.import_module(counter.module)
+    sys.excepthook = at_count
     say(title=str(counter), claims=counter.claims)
     for row_id in json.load(sys.stdin):
         row = ROWS[row_id]
         signal.alarm(SECONDS)
-        try:
-            facts, problem = (counted(counter, row) if judge(row, counter.claims, {}) else {}), ""
-        except Exception as error:  # noqa: BLE001  recorded, whatever it is
-            facts, problem = None, told(error, counter.module)
+        facts = counted(counter, row) if judge(row, counter.claims, {}) else {}
         signal.alarm(0)
-        say(facts=facts, problem=problem)
+        say(facts=facts, problem="")
 
 
 def counted(counter: Any, row: Row) -> dict[str, float]:
@@ -173,7 +185,7 @@ def counted(counter: Any, row: Row) -> dict[str, float]:
     with row.around():
         if row.before is not None:
             build, feed = row.before
-            with suppress(Exception):  # the row asks what such a failure leaves behind
+            with suppress(StopIteration, *MODEL_ERRORS):  # the row asks what such a failure leaves behind
                 counter.count(build().eval(), feed())
         model = row.build().eval()
         for args, kwargs in batches(row.feed()):

@@ -90,6 +90,7 @@ def spikes(count: int) -> dict[str, int]:
     """Answers where a spike train meets weights that are not zero."""
     return {
         "events": count,
+        "unit_events": count,
         "effective_events": count,
         "acs": count,
         "effective_acs": count,

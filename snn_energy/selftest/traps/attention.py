@@ -54,19 +54,19 @@ trap(
     "4 x 8 x 8 + 4 x 8 x 4", dense_macs=384, connections=384, said=(Said(NEUROBENCH, {"connections": 256}),),
 )  # fmt: skip
 trap(
-    "T12", "scaled-dot-product attention", attend, lambda: three(2, 4, 8), SDPA, dense_macs=512, **reals(512),
+    "T12", "scaled-dot-product attention", attend, lambda: three(1, 2, 4, 8), SDPA, dense_macs=512, **reals(512),
     said=(Said(SPIKINGJELLY, {"acs": 0, "macs": 0}), Said(FLOP_COUNTER, {"dense_macs": 0})),
 )  # fmt: skip
 trap(
-    "T12-mha", "multi-head attention in eval mode", lambda: SelfAttention(bias=False), lambda: real(4, 1, 8), MHA,
-    dense_macs=1280, connections=1280, macs=1280, options={"batch_axis": 1},
+    "T12-mha", "multi-head attention in eval mode", lambda: SelfAttention(batch_first=True), lambda: real(1, 4, 8), MHA,
+    dense_macs=1280, connections=1280, macs=1280,
     said=(Said(SPIKINGJELLY, {"macs": 0}), Said(FLOP_COUNTER, {"dense_macs": 0}), Said(SYOPS, {"acs": 0, "macs": 0})),
 )  # fmt: skip
 trap(
     "T12b", "transformer encoder layer in eval mode",
-    lambda: nn.TransformerEncoderLayer(8, 2, 16, batch_first=True, bias=False), lambda: real(1, 4, 8),
+    lambda: nn.TransformerEncoderLayer(8, 2, 16, batch_first=True), lambda: real(1, 4, 8),
     MHA + " = 1280; feed-forward 4 x (8 x 16 + 16 x 8) = 1024", dense_macs=2304, macs=2304,
-    said=(Said(SPIKINGJELLY, {"macs": 1024}),),
+    said=(Said(SPIKINGJELLY, {"macs": 0}), Said(FLOP_COUNTER, {"dense_macs": 0})),
 )  # fmt: skip
 trap(
     "T17", "spiking self-attention (q k^T) v",

@@ -69,7 +69,7 @@ trap(
 trap(
     "T20c-circular", "circular padding", lambda: conv(padding_mode="circular"), lambda: spike(0, 0),
     "on a torus there is no border: 9 windows x 16",
-    **spikes(144), said=(Said(SINABS, {"events": 64}),),
+    **spikes(144), said=(Said(SINABS, {"unit_events": 64}),),
 )  # fmt: skip
 trap(
     "T20d-nested", "convolution inside nested containers",
@@ -78,12 +78,12 @@ trap(
 trap(
     "T20d-conv1d", "Conv1d", lambda: level(nn.Conv1d(1, 16, 3, padding=1, bias=False)),
     lambda: spike(0, shape=(1, 1, 8)), "the first of 8 lies in 2 windows: 2 x 16",
-    **spikes(32), said=(Said(SINABS, {"events": 0}),),
+    **spikes(32), said=(Said(SINABS, {"unit_events": 0}),),
 )  # fmt: skip
 trap(
     "T20d-transposed", "ConvTranspose1d", lambda: level(nn.ConvTranspose1d(1, 16, 3, padding=1, bias=False)),
     lambda: spike(0, shape=(1, 1, 8)), "input 0 is spread over outputs -1, 0, 1, of which padding cuts off -1: 2 x 16",
-    **spikes(32), said=(Said(SINABS, {"events": 0}),),
+    **spikes(32), said=(Said(SINABS, {"unit_events": 0}),),
 )  # fmt: skip
 trap(
     "T23b", "multi-step convolution, T = 4", lambda: level(MultiStepConv(1, 16, 3, padding=1, bias=False)),
@@ -154,7 +154,7 @@ trap(
 trap(
     "N9", "zeros padded on by F.pad", lambda: Fn(lambda m, x: m.conv(F.pad(x, (1, 1, 1, 1))), conv=conv(padding=0)),
     lambda: real(1, 1, 8, 8), BORDERS + ": who pads does not matter",
-    dense_macs=9216, connections=7744, macs=7744, acs=0,
+    dense_macs=9216, connections=7744,
 )  # fmt: skip
 trap(
     "N10", "output_padding",

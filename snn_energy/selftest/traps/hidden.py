@@ -63,7 +63,7 @@ def frozen() -> nn.Module:
     """Frozen TorchScript after enough calls to run its fused graph."""
     x = real(2, 4)
     with torch.no_grad():
-        module = torch.jit.freeze(torch.jit.trace(nn.Sequential(nn.Linear(4, 3)).eval(), x))  # type: ignore[no-untyped-call]
+        module = torch.jit.freeze(torch.jit.trace(nn.Sequential(nn.Linear(4, 3, bias=False)).eval(), x))  # type: ignore[no-untyped-call]
         for _ in range(3):
             module(x)
     return module  # type: ignore[no-any-return]
@@ -71,7 +71,7 @@ def frozen() -> nn.Module:
 
 def scripted() -> nn.Module:
     """TorchScript made by tracing."""
-    return torch.jit.trace(nn.Linear(4, 3).eval(), real(2, 4))  # type: ignore[no-untyped-call, no-any-return]
+    return torch.jit.trace(nn.Linear(4, 3, bias=False).eval(), real(2, 4))  # type: ignore[no-untyped-call, no-any-return]
 
 
 class Product(torch.autograd.Function):
@@ -84,7 +84,7 @@ class Product(torch.autograd.Function):
 
 
 def _hidden(id: str, title: str, function: Callable[..., Any], feed: Feed, why: str, connections: int) -> None:
-    _hidden_net(id, title, lambda: Fn(function, fc=nn.Linear(4, 3)).eval(), feed, why, connections)
+    _hidden_net(id, title, lambda: Fn(function, fc=nn.Linear(4, 3, bias=False)).eval(), feed, why, connections)
 
 
 def _hidden_net(id: str, title: str, build: Build, feed: Feed, why: str, connections: int) -> None:
@@ -111,11 +111,18 @@ _hidden("H6", "attention on one fused backend", fused, lambda: real(1, 1, 3, 2),
 _hidden("H7", "flex_attention", flexible, lambda: real(1, 1, 16, 16), "16 x 16 x 16, twice", 8192)
 _hidden_net("H8", "TorchScript", scripted, _x, TWO, 24)
 _hidden_net("H9", "frozen TorchScript", frozen, _x, TWO, 24)
-_hidden_net("H10", "symbolic trace", lambda: torch.fx.symbolic_trace(nn.Sequential(nn.Linear(4, 3))), _x, TWO, 24)
+_hidden_net(
+    "H10", "symbolic trace", lambda: torch.fx.symbolic_trace(nn.Sequential(nn.Linear(4, 3, bias=False))), _x, TWO, 24
+)
 _hidden("H11", "custom autograd function", lambda m, x: Product.apply(x, m.fc.weight), _x, TWO, 24)  # type: ignore[no-untyped-call]
 _hidden("H12", "complex product", lambda m, x: (x.cfloat() @ x.cfloat().t()).real, _x, "2 x 4 x 2 pairs", 16)
 _hidden_net(
-    "H13", "meta tensors", lambda: nn.Linear(4, 3, device="meta"), lambda: torch.ones(2, 4, device="meta"), TWO, 24
+    "H13",
+    "meta tensors",
+    lambda: nn.Linear(4, 3, bias=False, device="meta"),
+    lambda: torch.ones(2, 4, device="meta"),
+    TWO,
+    24,
 )
 _hidden("N120", "vmap", lambda m, x: torch.func.vmap(m.fc)(x), _x, TWO, 24)
 _hidden(

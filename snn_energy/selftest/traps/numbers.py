@@ -13,7 +13,8 @@ PATCHES = "62 x 62 outputs x 9 taps x 3 x 8 channels"
 
 trap(
     "T9", "half precision", lambda: conv(3, 8, padding=0).half(), lambda: torch.ones(1, 3, 64, 64).half(), PATCHES,
-    dense_macs=830304, connections=830304, **spikes(830304), said=(Said(NEUROBENCH, {"effective_acs": 0}),),
+    dense_macs=830304, connections=830304, **spikes(830304),
+    said=(Said(NEUROBENCH, "0: Benchmark.run swallows an OverflowError"),),
 )  # fmt: skip
 trap(
     "T9b-bf16", "bfloat16", lambda: conv(3, 8, padding=0).bfloat16(), lambda: torch.ones(1, 3, 64, 64).bfloat16(),

@@ -88,11 +88,12 @@ trap(
     "as T8", dense_macs=100, connections=100, events=100, effective_events=10, acs=100, effective_acs=10,
 )  # fmt: skip
 trap(
-    "T8b", "weight norm", lambda: parametrizations.weight_norm(nn.Linear(10, 10)), lambda: row(1.0), "as T6",
-    dense_macs=100, connections=100, **spikes(10), said=(Said(NEUROBENCH, {"effective_acs": 0, "connections": -3}),),
+    "T8b", "weight norm", lambda: parametrizations.weight_norm(nn.Linear(10, 10, bias=False)), lambda: row(1.0),
+    "as T6",
+    dense_macs=100, connections=100, **spikes(10), said=(Said(NEUROBENCH, {"effective_acs": 0, "connections": 0}),),
 )  # fmt: skip
 trap(
-    "T14", "strict on a plain Linear", lambda: nn.Linear(10, 10), lambda: row(1.0),
+    "T14", "strict on a plain Linear", linear, lambda: row(1.0),
     "one spike x 10; a transposed view of the weights costs nothing", **spikes(10), options={"strict": True},
     said=(Said(SPIKINGJELLY, "strict=True raises on aten.t"),),
 )  # fmt: skip
@@ -104,7 +105,7 @@ trap(
 trap(
     "T23", "Linear on three axes", linear, lambda: real(4, 3, 10), "4 x 3 vectors x 10 x 10",
     dense_macs=1200, **reals(1200), options={"samples": 3, "time_steps": 4},
-    said=(Said(TORCHINFO, {"dense_macs": 400}), Said(PTFLOPS, {"dense_macs": 300})),
+    said=(Said(TORCHINFO, {"dense_macs": 400}), Said(PTFLOPS, "300 for one image")),
 )  # fmt: skip
 trap(
     "T24", "after a model without parameters", linear, lambda: real(1, 10), "10 x 10, whatever ran before",
@@ -197,7 +198,7 @@ trap(
     "N30", "addmm by hand",
     lambda: Fn(lambda m, x: torch.addmm(m.b, x, m.w), w=nn.Parameter(held(10, 10)),
                b=nn.Parameter(held(10))),
-    lambda: row(1.0), "as T6, and 10 additions of the bias", dense_macs=100, bias_adds=10, **spikes(10),
+    lambda: row(1.0), "as T6, and 10 additions of the bias", connections=100, bias_adds=10, **spikes(10),
 )  # fmt: skip
 trap(
     "N31", "einsum with three axes",

@@ -38,7 +38,8 @@ def scaled_in_inference_mode(m: Any, x: Tensor) -> Tensor:
 
 trap(
     "T3", "time steps in front, T = 4", linear, lambda: torch.ones(4, 1, 10), "4 steps x 10 spikes x 10, one sample",
-    **spikes(400), samples=1, time_steps=4, options={"samples": 1, "time_steps": 4}, said=(Said(SYOPS, {"acs": 100}),),
+    **spikes(400), samples=1, time_steps=4, options={"samples": 1, "time_steps": 4},
+    said=(Said(SYOPS, "100 for one image"),),
 )  # fmt: skip
 trap(
     "T9c-together", "a spiking and a real sample in one batch", linear, lambda: torch.cat([row(1.0), real(1, 10)]),

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from snn_energy.models.neurons import IF
 from snn_energy.selftest.pieces import Fn, conv, linear, row, spike, spikes
 from snn_energy.selftest.rows import Said, trap
 from snn_energy.selftest.traps.tools import SINABS, SPIKINGJELLY, SYOPS
@@ -30,6 +31,11 @@ def zero_norm() -> nn.Module:
     return net
 
 
+def behind_a_neuron(pool: nn.Module) -> nn.Module:
+    """neuron - pool - conv, one time step."""
+    return Fn(lambda m, x: m.conv(m.pool(m.neuron(x[None])[0])), neuron=IF(), pool=pool, conv=conv())
+
+
 POOLED = "pixels (0, 0) and (1, 1) of 4 x 4 are not 0; they lie in 4 and 9 windows: 13 x 16 channels = 208"
 
 trap(
@@ -37,7 +43,8 @@ trap(
     **spikes(50), said=(Said(SYOPS, {"acs": 12.5}),),
 )  # fmt: skip
 trap(
-    "T5c-two", "one input of 2", linear, lambda: row(2.0), "0 or 2 is a spike of height 2: 10", **spikes(10),
+    "T5c-two", "one input of 2", linear, lambda: row(2.0), "0 or 2 is a spike of height 2: 10",
+    events=10, acs=10, effective_acs=10, macs=0, effective_macs=0,
     operand="binary x 2", said=(Said(SYOPS, {"macs": 100}), Said(SPIKINGJELLY, {"macs": 100})),
 )  # fmt: skip
 trap(
@@ -52,7 +59,7 @@ trap(
     "T15-average", "average pool in front of a convolution", lambda: nn.Sequential(nn.AvgPool2d(2), conv()),
     three_spikes, POOLED + "; 2/4 and 1/4 are 2 and 1 units of 1/4: (2 x 4 + 1 x 9) x 16",
     events=208, graded_events=208, unit_events=272, operand="integer x 0.25",
-    said=(Said(SPIKINGJELLY, "a dense MAC for every tap"),),
+    acs=0, macs=0, said=(Said(SPIKINGJELLY, {"macs": 2304}),),
 )  # fmt: skip
 trap(
     "T15-adaptive", "adaptive average pool in front", lambda: nn.Sequential(nn.AdaptiveAvgPool2d(4), conv()),
@@ -61,6 +68,14 @@ trap(
 trap(
     "T15-max", "max pool in front of a convolution", lambda: nn.Sequential(nn.MaxPool2d(2), conv()), three_spikes,
     POOLED, **spikes(208), operand="binary",
+)  # fmt: skip
+trap(
+    "T15-neuron-max", "max pool behind a neuron", lambda: behind_a_neuron(nn.MaxPool2d(2)), three_spikes,
+    POOLED + ", out of currents of 1, which make spikes of 1", **spikes(208), operand="binary", neuron_spikes=3,
+)  # fmt: skip
+trap(
+    "T15-neuron-average", "average pool behind a neuron", lambda: behind_a_neuron(nn.AvgPool2d(2)), three_spikes,
+    "as T15-average", events=208, graded_events=208, unit_events=272, operand="integer x 0.25", neuron_spikes=3,
 )  # fmt: skip
 trap(
     "T15-third", "average pool of 3 x 3", lambda: nn.Sequential(nn.AvgPool2d(3), conv()), three_spikes,
@@ -78,7 +93,7 @@ trap(
 )  # fmt: skip
 trap(
     "T20", "one +1 and one -1", linear, lambda: row(1.0, -1.0), "two spikes x 10; they do not cancel", **spikes(20),
-    operand="ternary", said=(Said(SINABS, {"events": 0}),),
+    operand="ternary", said=(Said(SINABS, {"unit_events": 0}),),
 )  # fmt: skip
 trap(
     "T20e", "a full pooling window", lambda: nn.Sequential(nn.AvgPool2d(2), conv()),
