@@ -54,10 +54,12 @@ def selftest_command(
     else:
         _print_results(results)
         print_line(
-            f"{document['passed']} of {len(rows)} rows hold on torch {document['torch']}, {device} "
+            f"{document['passed']} of {len(results)} rows hold on torch {document['torch']}, {device} "
             f"({document['seconds']:.1f} s)",
             style="red" if document["failed"] else "green",
         )
+        if len(results) < len(rows):
+            print_line(f"{len(rows) - len(results)} rows left out: they run on a CPU alone")
     if document["failed"]:
         raise typer.Exit(1)
 

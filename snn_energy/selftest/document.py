@@ -13,6 +13,8 @@ and `rows`; each row has
     got         question -> our answer; {} after an error
     note        the error, or what was listed as uncounted and its bound; "" where there is nothing to say
     seconds     time taken
+
+Rows that the device cannot run are not among them.
 """
 
 from __future__ import annotations

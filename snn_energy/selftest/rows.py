@@ -73,6 +73,8 @@ class Row:
     """Context in which everything runs."""
     before: tuple[Build, Feed] | None = None
     """A count made before, in the same process; it must leave no mark."""
+    cpu_only: str = ""
+    """Why the network cannot run on any other device; empty where it can."""
 
 
 ROWS: dict[str, Row] = {}
@@ -91,4 +93,4 @@ def trap(id: str, title: str, build: Build, feed: Feed, why: str, **keywords: An
     ROWS[id] = Row(id=id, title=title, build=build, feed=feed, why=why, expect=expect, **fields)
 
 
-_OPTIONAL = ("promise", "refusal", "said", "options", "around", "before")
+_OPTIONAL = ("promise", "refusal", "said", "options", "around", "before", "cpu_only")

@@ -58,11 +58,13 @@ def find_device(name: str) -> torch.device:
 def run_rows(
     rows: Iterable[Row], device: str = "cpu", on_result: Callable[[Result], None] | None = None
 ) -> list[Result]:
-    """Run rows one after the other; `on_result` is called after each."""
+    """Run rows one after the other, those that the device can run; `on_result` is called after each."""
     place = find_device(device)
     results = []
     with _one_thread():
         for row in rows:
+            if row.cpu_only and place.type != "cpu":
+                continue
             results.append(run_row(row, place))
             if on_result is not None:
                 on_result(results[-1])

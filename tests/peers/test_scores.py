@@ -61,7 +61,7 @@ def test_errors_are_told_apart() -> None:
     assert verdict("T4", "acs", None, "ValueError: no")[0] == "cannot run"
 
 
-ADAPTERS = '''
+ADAPTERS = """
 import os
 from counters import COUNTERS, counter
 COUNTERS.clear()
@@ -82,20 +82,20 @@ def fragile(model, x):
     if x.ndim == 2:
         raise ValueError("only images\\nsecond line")
     return {"acs": 16}
-'''
+"""
 
 
 def test_a_crash_or_an_error_is_one_outcome_and_not_the_end(tmp_path: Path) -> None:
     adapters = tmp_path / "adapters.py"
     adapters.write_text(ADAPTERS)
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(BENCHMARKS), str(BENCHMARKS.parent)])}
-    rows = ["T4", "T4b", "T6", "T19b"]
+    rows = ["T4", "T4b", "T6"]
     code = (
         "import sys, json, pathlib, peers; from dataclasses import asdict\n"
         f"rows = [peers.ROWS[i] for i in {rows!r}]\n"
         f"run = lambda name: peers.scores_of(name, rows, pathlib.Path({str(adapters)!r}))\n"
-        "print(json.dumps({name: (run(name)[0], [asdict(s) for s in run(name)[1]]) "
-        "for name in ('fine', 'absent', 'fragile')}))"
+        "found = {name: run(name) for name in ('fine', 'absent', 'fragile')}\n"
+        "print(json.dumps({name: (title, [asdict(s) for s in scores]) for name, (title, scores) in found.items()}))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stderr
@@ -106,13 +106,11 @@ def test_a_crash_or_an_error_is_one_outcome_and_not_the_end(tmp_path: Path) -> N
         ("wrong", "16 acs (64)"),
         ("right", "16 acs"),
         ("wrong", "16 acs (10)"),
-        ("wrong", "16 acs (32)"),
     ]
     assert verdicts["fragile"] == [
         ("cannot run", "left with status 3"),
         ("right", "16 acs"),
         ("cannot run", "ValueError: only images"),
-        ("cannot run", "left with status 3"),
     ]
 
 

@@ -169,6 +169,11 @@ def test_a_device_that_is_not_there_is_wrong_usage() -> None:
         run_rows([ROWS["T4"]], "cuda:99")
 
 
+def test_a_row_for_the_cpu_is_left_out_elsewhere() -> None:
+    assert [result.row.id for result in run_rows([ROWS["N89"], ROWS["H13"]], "meta")] == ["H13"]
+    assert [result.row.id for result in run_rows([ROWS["N89"]])] == ["N89"]
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 def test_every_row_on_cuda() -> None:
     assert [result.row.id for result in run_rows(ROWS.values(), "cuda") if not result.ok] == []

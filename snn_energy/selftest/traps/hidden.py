@@ -83,13 +83,17 @@ class Product(torch.autograd.Function):
         return x @ w.t()
 
 
-def _hidden(id: str, title: str, function: Callable[..., Any], feed: Feed, why: str, connections: int) -> None:
-    _hidden_net(id, title, lambda: Fn(function, fc=nn.Linear(4, 3, bias=False)).eval(), feed, why, connections)
+def _hidden(
+    id: str, title: str, function: Callable[..., Any], feed: Feed, why: str, connections: int, cpu_only: str = ""
+) -> None:
+    _hidden_net(
+        id, title, lambda: Fn(function, fc=nn.Linear(4, 3, bias=False)).eval(), feed, why, connections, cpu_only
+    )
 
 
-def _hidden_net(id: str, title: str, build: Build, feed: Feed, why: str, connections: int) -> None:
+def _hidden_net(id: str, title: str, build: Build, feed: Feed, why: str, connections: int, cpu_only: str = "") -> None:
     trap(
-        id, title, build, feed, why, promise=Promise.HONEST, options={"samples": 1},
+        id, title, build, feed, why, promise=Promise.HONEST, options={"samples": 1}, cpu_only=cpu_only,
         connections=connections, dense_macs=connections,
     )  # fmt: skip
 
@@ -107,10 +111,13 @@ _hidden("H2", "a layer with modes switched off", without_modes, _x, TWO, 24)
 _hidden("H3", "torch.cond", conditional, _x, TWO, 24)
 _hidden("H4", "nested tensors", nested(torch.strided), _x, THREE, 36)
 _hidden("H5", "jagged tensors", nested(torch.jagged), _x, THREE, 36)
-_hidden("H6", "attention on one fused backend", fused, lambda: real(1, 1, 3, 2), "3 x 3 x 2, twice", 36)
+_hidden(
+    "H6", "attention on one fused backend", fused, lambda: real(1, 1, 3, 2), "3 x 3 x 2, twice", 36,
+    "other devices have no such kernel for float32",
+)  # fmt: skip
 _hidden("H7", "flex_attention", flexible, lambda: real(1, 1, 16, 16), "16 x 16 x 16, twice", 8192)
 _hidden_net("H8", "TorchScript", scripted, _x, TWO, 24)
-_hidden_net("H9", "frozen TorchScript", frozen, _x, TWO, 24)
+_hidden_net("H9", "frozen TorchScript", frozen, _x, TWO, 24, "frozen weights do not move")
 _hidden_net(
     "H10", "symbolic trace", lambda: torch.fx.symbolic_trace(nn.Sequential(nn.Linear(4, 3, bias=False))), _x, TWO, 24
 )

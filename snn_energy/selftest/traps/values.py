@@ -147,6 +147,7 @@ trap(
     "N89", "integer matrix product",
     lambda: Fn(lambda m, x: x @ m.w, w=nn.Buffer(torch.full((3, 4), 3, dtype=torch.int32))),
     lambda: torch.ones(2, 3, dtype=torch.int32), "6 spikes x 4", dense_macs=24, **spikes(24),
+    cpu_only="torch multiplies integer matrices on the CPU alone",
 )  # fmt: skip
 trap(
     "N90", "boolean spikes", lambda: Fn(lambda m, x: m.fc(x.float()), fc=linear()), lambda: row(1.0, 1.0).bool(),
