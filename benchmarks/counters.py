@@ -178,10 +178,11 @@ def sinabs(model: nn.Module, x: Any) -> Mapping[str, int | float]:
     def note(module: nn.Module, args: tuple[Any, ...]) -> None:
         rows[module] = rows.get(module, 0) + (len(args[0]) if args else 0)
 
-    for module in net.modules():
-        module.register_forward_pre_hook(note)
+    hooks = [module.register_forward_pre_hook(note) for module in net.modules()]
     with torch.no_grad():
         net(x)
+    for hook in hooks:
+        hook.remove()
     layers = analyzer.get_layer_statistics(average=True)["parameter"]
     return {"unit_events": sum(float(found["synops"]) * rows[net.get_submodule(n)] for n, found in layers.items())}
 

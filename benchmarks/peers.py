@@ -308,10 +308,11 @@ def as_markdown_head() -> str:
 
     return (
         "# Other counters on the trap suite\n\n"
-        f"Made by `python benchmarks/peers.py --markdown benchmarks/peers.md` with torch {torch.__version__}, Python "
-        f"{platform.python_version()}. Each counter is used as its documentation says (see `counters.py`), and asked "
-        "only what it claims to count; rows where it claims nothing are blank. `snn-energy selftest --list` derives "
-        "every answer. A wrong cell says what the counter answered, with the exact number behind it.\n\n"
+        "Made by `python benchmarks/peers.py --path syops=FOLDER --markdown benchmarks/peers.md` (FOLDER as its help "
+        f"says; the others lie on PYTHONPATH) with torch {torch.__version__}, Python {platform.python_version()}. Each "
+        "counter is used as its documentation says (see `counters.py`), and asked only what it claims to count; rows "
+        "where it claims nothing are blank. `snn-energy selftest --list` derives every answer. A wrong cell says what "
+        "the counter answered, with the exact number behind it.\n\n"
     )
 
 
