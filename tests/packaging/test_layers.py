@@ -31,8 +31,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "models": {"counting.taps"},
     "training": {"models"},
     "exporting": {"counting"},
+    "selftest": {"counting", "models"},
     "reporting": {"counting", "hardware", "costing", "baselines", "models", "training"},
-    "cli": {"counting", "hardware", "costing", "baselines", "models", "training", "exporting", "reporting"},
+    "cli": {"counting", "hardware", "costing", "baselines", "models", "training", "exporting", "reporting", "selftest"},
 }
 
 # What a part may name in annotations alone, under TYPE_CHECKING.
