@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from snn_energy.counting.ops import COUNTED, FREE, PRODUCTS, VIEWS, Call, Product, table_name
+from snn_energy.counting.channel_axis import channel_after
+from snn_energy.counting.ops import BITS, COUNTED, FREE, PRODUCTS, READS_QUANTISED, VIEWS, Call, Product, table_name
 from snn_energy.counting.ops.products import RECURRENT
 from snn_energy.counting.recorder import ROOT, Recorder
 from snn_energy.counting.tags import Origin, Tag, version_of
@@ -21,7 +22,7 @@ _TWO_MEANINGS = {"max", "min", "dropout"}
 """Names that are also a composite of another meaning: taken apart where they arrive whole."""
 _SOFTMAX = {"_softmax", "_safe_softmax"}
 _MOVES = VIEWS | {"cat", "stack"}
-_KEEPS_BIAS = {"view", "_unsafe_view", "reshape", "unflatten", "unsqueeze", "squeeze", "clone"}
+_KEEPS_BITS = _MOVES | {"relu", "max_pool2d_with_indices", "max_pool3d_with_indices", "dropout"}
 
 
 class CountingMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -73,9 +74,11 @@ class CountingMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
             out = func(*args, **kwargs)
             recorder.products += product is not None
             recorder.note("free", name, reason=FREE.get(name, "weights only: computed once, at load time"))
-            self._hang(out, Tag(recorder.token, Origin.WEIGHT, names=names))
+            self._hang(out, Tag(recorder.token, Origin.WEIGHT, names=names, bits=self._bits(name, args, tensors)))
             return out
-        foreign = (row is not None or product is not None) and any(is_foreign(t) for t in tensors)
+        foreign = (row is not None and any(is_unreadable(t) for t in tensors)) or (
+            product is not None and any(is_foreign(t) for t in tensors) and name not in READS_QUANTISED
+        )
         after = None
         if product is not None:
             origin = Origin.DATA  # counted, so what it feeds is counted as well
@@ -121,6 +124,16 @@ class CountingMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
             return True
         return False
 
+    def _bits(self, name: str, args: tuple[Any, ...], tensors: tuple[Tensor, ...]) -> int | None:
+        """Bits of the values of a result, where a quantiser left fewer than their type has."""
+        quantiser = BITS.get(name)
+        if quantiser is not None:
+            return quantiser(args)
+        if name not in _KEEPS_BITS:
+            return None
+        known = [tag.bits for tensor in tensors if (tag := self.recorder.tag(tensor)) is not None and tag.bits]
+        return max(known) if known and len(known) == len(tensors) else None
+
     def _track(
         self,
         func: torch._ops.OpOverload,
@@ -136,15 +149,17 @@ class CountingMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
         recorder = self.recorder
         if func._schema.is_mutable and origin is Origin.DATA and isinstance(out, Tensor):
             recorder.wrote_data(out)
-        tag = Tag(recorder.token, origin, names=names)
+        tag = Tag(recorder.token, origin, names=names, bits=self._bits(name, args, tensors))
         if name in _MOVES and tensors:
             source = recorder.tag(tensors[0])
             if source is not None:
                 tag.softmax = source.softmax
                 if source.padding and isinstance(out, Tensor) and name not in ("cat", "stack"):
                     tag.padding = _kept(source.padding, tensors[0], out)
-                if name in _KEEPS_BIAS:
-                    tag.biased, tag.projection = source.biased, source.projection
+                if source.projection is not None and isinstance(out, Tensor):
+                    tag.channel = channel_after(name, source.channel, tensors[0], out)
+                    if tag.channel is not None:
+                        tag.biased, tag.projection = source.biased, source.projection
             tag.spike_scale = _common_scale(recorder, tensors)
         elif name in _SOFTMAX:
             tag.softmax = True
@@ -162,7 +177,9 @@ class CountingMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
         elif isinstance(out, (tuple, list)):
             for one in out:
                 if isinstance(one, Tensor):
-                    common = Tag(tag.owner, tag.origin, names=tag.names, spike_scale=tag.spike_scale)
+                    common = Tag(
+                        tag.owner, tag.origin, names=tag.names, spike_scale=tag.spike_scale, bits=tag.bits
+                    )
                     self.recorder.mark(one, common, version)
 
 
@@ -200,9 +217,14 @@ def _kept(padding: Padding, source: Tensor, out: Tensor) -> Padding | None:
     return padding[-axes:] if same and source.numel() == out.numel() else None
 
 
+def is_unreadable(tensor: Tensor) -> bool:
+    """True for layouts and number types whose arithmetic no row describes."""
+    return tensor.layout is not torch.strided or tensor.is_complex()
+
+
 def is_foreign(tensor: Tensor) -> bool:
-    """True for layouts and number types that the rows do not read."""
-    return tensor.layout is not torch.strided or tensor.is_complex() or tensor.is_quantized
+    """True for tensors whose values the rows of products do not read."""
+    return is_unreadable(tensor) or tensor.is_quantized
 
 
 def _bound(tensors: tuple[Tensor, ...], out: Any) -> int:

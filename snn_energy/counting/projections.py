@@ -79,6 +79,7 @@ class WeightProjection:
     calls: int = 0
     bias_adds: int = 0
     operand_bits: int = 0
+    weight_bits: int = 0
     maps: dict[Wiring, Maps] = field(default_factory=dict)
     settled: list[tuple[Wiring, Maps, int]] = field(default_factory=list)
     """Maps fed while the weights had other values, with their effective events."""
@@ -162,7 +163,7 @@ class WeightProjection:
             weights=self.unique_weights,
             zero_weights=int((self.weight == 0).sum()) // shared if self.pruned else 0,
             operand_bits=self.operand_bits,
-            weight_bits=self.weight.element_size() * 8,
+            weight_bits=self.weight_bits,
             geometry=geometries.pop() if len(geometries) == 1 else None,
         )
 

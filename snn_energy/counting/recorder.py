@@ -33,7 +33,9 @@ class _OperatorTally:
 class Recorder:
     """Collects the facts of one trace, over all its batches."""
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: nn.Module, *, fold: bool = True) -> None:
+        self.fold = fold
+        """Whether a batch norm right behind a projection folds into it."""
         self.paths: dict[int, str] = {id(m): eager_name(name) for name, m in model.named_modules()}
         self.modules = list(model.modules())  # keeps the identities of `paths` alive
         self.stack: list[nn.Module] = []
@@ -169,6 +171,11 @@ class Recorder:
         """Height of the spikes of a tensor that is known to hold nothing else."""
         tag = self.tag(tensor)
         return None if tag is None else tag.spike_scale
+
+    def bits(self, tensor: Tensor) -> int:
+        """Bits of one value: those of the quantiser that it went through, else of its type."""
+        tag = self.tag(tensor)
+        return tensor.element_size() * 8 if tag is None or tag.bits is None else tag.bits
 
     # -- names -------------------------------------------------------------------------------------------------
 

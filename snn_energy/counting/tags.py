@@ -42,6 +42,10 @@ class Tag:
     """For the output of a weight projection: its key, for a bias added or a batch norm applied right behind."""
     spike_scale: float | None = None
     """Height of a spike, where every value is known to be 0 or that height."""
+    channel: int | None = None
+    """For the output of a weight projection: the axis of its output channels."""
+    bits: int | None = None
+    """Bits of one value, where they are fewer than the tensor's type has: after a quantiser."""
     softmax: bool = False
     """Output of a softmax: tells the two products of an attention apart."""
 

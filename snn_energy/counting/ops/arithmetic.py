@@ -238,9 +238,10 @@ _DATA_NORM = (4, 3, 0, 0)
 def _folds(recorder: Recorder, x: Tensor) -> bool:
     """True if `x` is a projection's untouched result whose channels are on axis 1, and no other norm took it first."""
     projection = recorder.projection_before(recorder.tag(x))
-    if projection is None or projection.channels_out != x.shape[1]:
+    tag = recorder.tag(x)
+    if not recorder.fold or projection is None or tag is None or tag.channel != 1:
         return False
-    if not (x.dim() > 2 if projection.kind.startswith("conv") else x.dim() == 2):
+    if projection.channels_out != x.shape[1]:
         return False
     if projection.folded is None:
         projection.folded = recorder.module

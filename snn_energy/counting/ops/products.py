@@ -39,8 +39,8 @@ def convolution(recorder: Recorder, call: Call) -> After:
     kind = f"conv_transpose{axes}d" if transposed else f"conv{axes}d"
     projection = _weight_projection(recorder, kind, weight, weight)
     look = projection.operand.look(x, recorder.spike_scale(x))
-    feed = _Feed(wiring, x.shape[0], *mapped(look), look.unit, x.element_size() * 8)
-    return _finish(recorder, call, projection, feed, biased=bias is not None)
+    feed = _Feed(wiring, x.shape[0], *mapped(look), look.unit, recorder.bits(x))
+    return _finish(recorder, call, projection, feed, biased=bias is not None, channel=1)
 
 
 _CONV_ARGS = ((3, "stride"), (4, "padding"), (5, "dilation"), (7, "output_padding"))
@@ -113,6 +113,7 @@ def _matrix_product(recorder: Recorder, call: Call, a: Tensor, b: Tensor, *, bia
     x = a.unsqueeze(0) if a.dim() == 1 else a
     w = b.unsqueeze(-1) if b.dim() == 1 else b
     scale = recorder.spike_scale(operand)
+    channel = -2 if weight is not b and a.dim() > 1 and b.dim() > 1 else -1
     kind = type(recorder.module).__name__.lower() if isinstance(recorder.module, RECURRENT) else "linear"
     if x.dim() == 2:
         n_in, n_out = w.shape
@@ -127,8 +128,8 @@ def _matrix_product(recorder: Recorder, call: Call, a: Tensor, b: Tensor, *, bia
         stacked = w
     projection = _weight_projection(recorder, kind, weight, stacked)
     look = projection.operand.look(x.transpose(0, 1) if x.dim() == 3 else x, scale)
-    feed = _Feed(wiring, rows, *mapped(look, (wiring.batch, wiring.n_in)), look.unit, operand.element_size() * 8)
-    return _finish(recorder, call, projection, feed, biased=biased)
+    feed = _Feed(wiring, rows, *mapped(look, (wiring.batch, wiring.n_in)), look.unit, recorder.bits(operand))
+    return _finish(recorder, call, projection, feed, biased=biased, channel=channel)
 
 
 def _columns(x: Tensor) -> Tensor:
@@ -154,7 +155,7 @@ def _pair(recorder: Recorder, call: Call, a: Tensor, b: Tensor, *, biased: bool)
         projection.first.look(left, recorder.spike_scale(a)),
         projection.second.look(right, recorder.spike_scale(b)),
     )
-    bits = max(a.element_size(), b.element_size()) * 8
+    bits = max(recorder.bits(a), recorder.bits(b))
 
     def after(_out: Tensor) -> None:
         projection.feed(left, right, *looks)
@@ -179,8 +180,8 @@ def einsum_product(recorder: Recorder, call: Call) -> None:
     projection = _weight_projection(recorder, "linear", weight, b.view(-1, 1, 1))
     look = projection.operand.look(a.view(1, -1), recorder.spike_scale(operand))
     wiring = LinearWiring(a.numel(), 1, 1)
-    feed = _Feed(wiring, 1, *mapped(look, (wiring.batch, wiring.n_in)), look.unit, operand.element_size() * 8)
-    _finish(recorder, call, projection, feed, biased=False)(call.out)
+    feed = _Feed(wiring, 1, *mapped(look, (wiring.batch, wiring.n_in)), look.unit, recorder.bits(operand))
+    _finish(recorder, call, projection, feed, biased=False, channel=None)(call.out)
 
 
 @multiplies("_trilinear", factors=(0, 1, 2))
@@ -207,7 +208,7 @@ def bilinear(recorder: Recorder, call: Call) -> After | None:
     else:
         level, unit = one.level.double().T @ two.level.double(), one.unit * two.unit
     wiring = BilinearWiring(first.shape[1], second.shape[1], weight.shape[0])
-    feed = _Feed(wiring, first.shape[0], mask, level, unit, first.element_size() * 8)
+    feed = _Feed(wiring, first.shape[0], mask, level, unit, max(recorder.bits(first), recorder.bits(second)))
     return _finish(recorder, call, projection, feed, biased=False)
 
 
@@ -227,6 +228,7 @@ def _weight_projection(recorder: Recorder, kind: str, weight: Tensor, as_wired: 
         fresh = recorder.numbered(name or (f"{path}.{kind}" if path else kind))
         operand = recorder.operand(fresh)
         projection = WeightProjection(fresh, kind, key, operand, as_wired, weight, _unique_elements(weight))
+        projection.weight_bits = recorder.bits(weight)
         recorder.projections[key] = projection
         recorder.watch_weight(projection, names)
         return projection
@@ -255,7 +257,11 @@ class _Feed(NamedTuple):
     bits: int
 
 
-def _finish(recorder: Recorder, call: Call, projection: WeightProjection, feed: _Feed, *, biased: bool) -> After:
+def _finish(
+    recorder: Recorder, call: Call, projection: WeightProjection, feed: _Feed, *, biased: bool, channel: int | None = -1
+) -> After:
+    """What to do with the result, whose output channels lie on axis `channel`, if they have one of their own."""
+
     def after(out: Tensor) -> None:
         projection.feed(*feed[:-1], bias=biased)
         projection.operand_bits = max(projection.operand_bits, feed.bits)
@@ -263,5 +269,6 @@ def _finish(recorder: Recorder, call: Call, projection: WeightProjection, feed: 
         tag = recorder.tag(out)
         if tag is not None:
             tag.biased, tag.projection = biased, projection.key
+            tag.channel = None if channel is None or not out.dim() else channel % out.dim()
 
     return after
