@@ -20,7 +20,7 @@ _STRIDED = frozenset({"transpose", "permute", "movedim", "swapaxes", "t", "unsqu
 
 def channel_after(name: str, channel: int | None, source: Tensor, out: Tensor) -> int | None:
     """The axis of `out` that holds the channels which `source` holds on axis `channel`; None where they are lost."""
-    if channel is None:
+    if channel is None or channel >= source.dim():  # a vmapped tensor hides axes
         return None
     size = source.shape[channel]
     if name in _COPIES:

@@ -23,6 +23,8 @@ _TWO_MEANINGS = {"max", "min", "dropout"}
 _SOFTMAX = {"_softmax", "_safe_softmax"}
 _MOVES = VIEWS | {"cat", "stack"}
 _KEEPS_BITS = _MOVES | {"relu", "max_pool2d_with_indices", "max_pool3d_with_indices", "dropout"}
+_KEEPS_HEIGHTS = _KEEPS_BITS | {"im2col", "constant_pad_nd"}
+_JOINS_HEIGHTS = {"cat", "stack", "where"}
 
 
 class CountingMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -150,6 +152,9 @@ class CountingMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if func._schema.is_mutable and origin is Origin.DATA and isinstance(out, Tensor):
             recorder.wrote_data(out)
         tag = Tag(recorder.token, origin, names=names, bits=self._bits(name, args, tensors))
+        tag.scaled = name in _JOINS_HEIGHTS or (
+            name in _KEEPS_HEIGHTS and bool(tensors) and recorder.scaled(tensors[0])
+        )
         if name in _MOVES and tensors:
             source = recorder.tag(tensors[0])
             if source is not None:
@@ -178,7 +183,12 @@ class CountingMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
             for one in out:
                 if isinstance(one, Tensor):
                     common = Tag(
-                        tag.owner, tag.origin, names=tag.names, spike_scale=tag.spike_scale, bits=tag.bits
+                        tag.owner,
+                        tag.origin,
+                        names=tag.names,
+                        spike_scale=tag.spike_scale,
+                        scaled=tag.scaled,
+                        bits=tag.bits,
                     )
                     self.recorder.mark(one, common, version)
 

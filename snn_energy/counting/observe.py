@@ -9,12 +9,13 @@ sums cost 5 to 20 times as much for the same tensor. The proof that a tensor lie
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
 
-from snn_energy.counting.values import MAX_LEVEL, REAL, ValueSet
+from snn_energy.counting.channels import ChannelTrack
+from snn_energy.counting.values import MAX_LEVEL, REAL, Run, ValueSet
 from snn_energy.errors import TraceError
 
 _SAMPLE = 4096
@@ -41,11 +42,19 @@ class Operand:
     values: ValueSet = field(default_factory=ValueSet)
     nonzero: Tensor | None = None
     """Non-zero elements so far, where the projection's own map does not tell them: a float64 scalar on the device."""
+    track: ChannelTrack = field(default_factory=ChannelTrack)
     _guess: float | None = None
     _proven: float | None = None
 
-    def look(self, x: Tensor, known_scale: float | None = None) -> Look:
-        """Mask and class of one operand tensor of any shape; `known_scale` is a spike scale that is already proven."""
+    def look(self, x: Tensor, known_scale: float | None = None, channels: int = 0) -> Look:
+        """Mask and class of one operand tensor of any shape.
+
+        Args:
+            x: the operand.
+            known_scale: a spike scale that is already proven.
+            channels: how many axes after the first tell input channels apart; 0 where weights cannot take in a scale
+                of their own for each channel.
+        """
         if known_scale is not None:
             if known_scale != self._proven:
                 self._saw([abs(known_scale)], x, positive=known_scale > 0, negative=known_scale < 0)
@@ -56,15 +65,15 @@ class Operand:
             mask = x.to(torch.float32)
             self._saw([1.0], x, positive=True, negative=False)  # binary by type
             return Look(mask, mask, 1.0)
-        if self.values.many or x.numel() == 0:
+        if (self.values.many and not self.track.alive) or x.numel() == 0:
             return Look(_mask(x), None, 1.0)
         if self._guess is not None and (x.is_floating_point() or self._guess == int(self._guess)):
             mask = _equals(x, self._guess)
             if _is_zero(torch.sub(x, mask.to(x.dtype), alpha=_scalar(self._guess, x))):
                 return Look(mask, mask, abs(self._guess))
-        return self._look_closely(x)
+        return self._look_closely(x, channels)
 
-    def _look_closely(self, x: Tensor) -> Look:
+    def _look_closely(self, x: Tensor, channels: int) -> Look:
         low, high = (bound.item() for bound in torch.aminmax(x))
         if not (abs(low) < float("inf") and abs(high) < float("inf")):  # also true of NaN
             raise TraceError(
@@ -80,8 +89,14 @@ class Operand:
             if low >= 0 or high <= 0:
                 self._guess = high if high > 0 else low
             return Look(mask, mask, top)
-        level = self._levels(x.abs(), positive=high > 0, negative=low < 0)
+        if not channels:
+            self.track.alive = False
+        if self.track.alive:
+            self.track.follow(x, channels, positive=high > 0, negative=low < 0)
+        level = None if self.values.many else self._levels(x.abs(), positive=high > 0, negative=low < 0)
         if level is None:
+            self.track.positive |= self.values.positive
+            self.track.negative |= self.values.negative
             self.values = REAL
             return Look(mask, None, 1.0)
         return Look(mask, *level)
@@ -112,9 +127,13 @@ class Operand:
         """Non-zero elements tallied."""
         return 0 if self.nonzero is None else int(self.nonzero.item())
 
-    def seen(self, spikes: int) -> ValueSet:
-        """The values this operand took, given how many of them were non-zero."""
-        return self.values if spikes else ValueSet()
+    def seen(self, spikes: int, channels: tuple[Run, ...] = ()) -> ValueSet:
+        """The values this operand took, given how many of them were non-zero and what its channels were."""
+        if not spikes:
+            return ValueSet(channels=channels)
+        if self.values.many and channels:
+            return ValueSet(many=True, positive=self.track.positive, negative=self.track.negative, channels=channels)
+        return replace(self.values, channels=channels) if channels else self.values
 
     def _saw(self, magnitudes: list[float], x: Tensor, *, positive: bool, negative: bool) -> None:
         seen = ValueSet.of(magnitudes, positive=positive, negative=negative, eps=_eps(x))

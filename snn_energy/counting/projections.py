@@ -10,6 +10,7 @@ from torch import Tensor
 
 from snn_energy.counting.counts import LayerCounts
 from snn_energy.counting.observe import EXACT_ROWS, Look, Operand, has_zeros, row_sum
+from snn_energy.counting.values import ValueSet
 from snn_energy.counting.wiring import Wiring
 
 
@@ -125,13 +126,30 @@ class WeightProjection:
         if bias:
             self.bias_adds += rows * wiring.outputs_per_row
 
+    def _values(self, spikes: int, parts: list[tuple[Wiring, Maps, int]], counts: list[Tensor]) -> ValueSet:
+        """The values of the operand, given the non-zero counts of each part."""
+        if self.partner is not None:
+            return self.operand.seen(self.operand.spikes)
+        channels = self.operand.track.runs(
+            (
+                wiring.by_channel(own),
+                maps.rows * (own.numel() // max(1, wiring.by_channel(own).numel())),
+                {
+                    height: wiring.by_channel(own if maps.others is None and len(maps.spikes_by_unit) == 1 else part)
+                    for height, part in maps.spikes_by_unit.items()
+                },
+            )
+            for own, (wiring, maps, _) in zip(counts, parts, strict=True)
+        )
+        return self.operand.seen(spikes, channels)
+
     def finish(self) -> LayerCounts:
         """Apply the fan-out maps, once for each geometry and state of the weights."""
         parts = [*self.settled, *self._with_effective_events()]
         shared = max(1, self.weight.numel() // max(1, self.unique_weights))
         counts = [maps.nonzero() for _, maps, _ in parts]
         spikes = sum(int(own.sum()) for own in counts)
-        values = self.operand.seen(spikes if self.partner is None else self.operand.spikes)
+        values = self._values(spikes, parts, counts)
         partner = None if self.partner is None else self.partner.seen(self.partner.spikes)
         real = values.many or (partner is not None and partner.many)
         unit = values.unit * (1.0 if partner is None else partner.unit)

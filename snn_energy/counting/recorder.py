@@ -172,6 +172,11 @@ class Recorder:
         tag = self.tag(tensor)
         return None if tag is None else tag.spike_scale
 
+    def scaled(self, tensor: Tensor) -> bool:
+        """Whether constants of the network gave a tensor's values their heights."""
+        tag = self.tag(tensor)
+        return tag is not None and tag.scaled
+
     def bits(self, tensor: Tensor) -> int:
         """Bits of one value: those of the quantiser that it went through, else of its type."""
         tag = self.tag(tensor)
@@ -204,6 +209,8 @@ class Recorder:
                 break
         whole = stem(names)
         owner, _, leaf = whole.rpartition(".")
+        if path and whole == path:  # a module's weight times something else of that module, like its norm's scale
+            return path + part
         if owner == path:
             return ((path or ROOT) if leaf == "weight" else whole) + part
         if whole.startswith(f"{path}.") or not path:
@@ -279,7 +286,7 @@ class Recorder:
         if tally is None:
             tally = self.neuron_tallies[name] = NeuronTally(row)
         self._step_of[name] = tally.add(spikes, self._step_of.get(name, 0), tapped)
-        hang_tag(spikes, Tag(self.token, Origin.DATA, spike_scale=row.binary_scale))
+        hang_tag(spikes, Tag(self.token, Origin.DATA, spike_scale=row.binary_scale, scaled=True))
 
     def is_data(self, tensor: Tensor) -> None:
         """Note that a tensor from inside a neuron depends on the samples."""

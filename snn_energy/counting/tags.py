@@ -44,6 +44,8 @@ class Tag:
     """Height of a spike, where every value is known to be 0 or that height."""
     channel: int | None = None
     """For the output of a weight projection: the axis of its output channels."""
+    scaled: bool = False
+    """Whether constants of the network gave it heights, so that each channel may have one of its own."""
     bits: int | None = None
     """Bits of one value, where they are fewer than the tensor's type has: after a quantiser."""
     softmax: bool = False

@@ -9,29 +9,31 @@ from __future__ import annotations
 from collections.abc import Callable
 from math import prod
 
+import torch
 from torch import Tensor
 
 from snn_energy.counting.naming import inside_einsum
 from snn_energy.counting.ops.products import einsum_product
 from snn_energy.counting.ops.registry import Call, counts
 from snn_energy.counting.recorder import Recorder
-from snn_energy.counting.tags import Origin
+from snn_energy.counting.tags import Origin, Tag
 
 Rate = tuple[int, int, int, int]
 
 PER_OUTPUT: dict[str, Rate] = {
     # one operation for each output element
-    **dict.fromkeys("rsub __add__ __sub__ bitwise_left_shift bitwise_right_shift cumsum".split(), (1, 0, 0, 0)),
-    **dict.fromkeys("square cumprod __mul__ deg2rad".split(), (0, 1, 0, 0)),
+    **dict.fromkeys("rsub __add__ __sub__ bitwise_left_shift bitwise_right_shift".split(), (1, 0, 0, 0)),
+    **dict.fromkeys("square __mul__ deg2rad rad2deg".split(), (0, 1, 0, 0)),
     **dict.fromkeys(
         "eq ne lt le gt ge relu relu6 abs neg sign sgn threshold maximum minimum fmax fmin heaviside isnan isinf "
-        "isfinite clamp_min clamp_max round floor ceil trunc frac isin signbit".split(),
+        "isfinite clamp_min clamp_max round floor ceil trunc frac isin signbit copysign nextafter".split(),
         (0, 0, 1, 0),
     ),
     **dict.fromkeys("clamp clip hardtanh".split(), (0, 0, 2, 0)),
     **dict.fromkeys(
         "floor_divide remainder fmod reciprocal exp exp2 expm1 log log2 log10 log1p sqrt rsqrt sin cos "
-        "tan asin acos atan atan2 sinh cosh tanh sigmoid erf erfc erfinv logaddexp bernoulli rand_like randn_like "
+        "tan asin acos atan atan2 sinh cosh asinh acosh atanh tanh sigmoid erf erfc erfinv logaddexp logaddexp2 digamma "
+        "lgamma i0 sinc angle bernoulli rand_like randn_like "
         "uniform normal exponential rand randn randint poisson random float_power".split(),
         (0, 0, 0, 1),
     ),
@@ -39,6 +41,15 @@ PER_OUTPUT: dict[str, Rate] = {
     "leaky_relu": (0, 1, 1, 0),
     "prelu": (0, 1, 1, 0),
     "_prelu_kernel": (0, 1, 1, 0),
+    "rrelu_with_noise": (0, 1, 1, 0),  # outside training a leaky one
+    "hardshrink": (0, 0, 2, 0),
+    "softshrink": (1, 0, 2, 0),
+    "nan_to_num": (0, 0, 3, 0),
+    "glu": (0, 1, 0, 1),  # a * sigmoid(b), for each output
+    "logit": (1, 0, 0, 2),  # log(x / (1 - x))
+    "hypot": (1, 2, 0, 1),
+    "addr": (1, 1, 0, 0),
+    "linalg_cross": (1, 2, 0, 0),
     "elu": (1, 0, 1, 1),
     "celu": (1, 1, 1, 1),
     "gelu": (1, 2, 0, 1),  # x/2 * (1 + erf(x/sqrt(2)))
@@ -64,7 +75,8 @@ PER_INPUT: dict[str, Rate] = {
     "nansum": (1, 0, 0, 0),
     "mean": (1, 0, 0, 0),
     "prod": (0, 1, 0, 0),
-    **dict.fromkeys("max min amax amin argmax argmin any all count_nonzero median aminmax".split(), (0, 0, 1, 0)),
+    **dict.fromkeys("max min amax amin argmax argmin any all count_nonzero median".split(), (0, 0, 1, 0)),
+    "aminmax": (0, 0, 2, 0),
     # softmax: maximum, difference, exponential, sum, quotient
     "_softmax": (2, 0, 1, 2),
     "_safe_softmax": (2, 0, 1, 2),
@@ -123,6 +135,8 @@ for _name, _rate in PER_INPUT.items():
 def addition(recorder: Recorder, call: Call) -> None:
     """One addition for each output; a bias added right behind a projection is that projection's own."""
     elements = call.result.numel()
+    if _vanishes_in_conversion(recorder, call, call.before):
+        return
     if len(call.tensors) == 2 and call.name == "add":
         tags = (call.before, recorder.tag(call.tensors[1]))
         for tag, other in zip(tags, reversed(call.tensors), strict=True):
@@ -147,14 +161,43 @@ def multiplication(recorder: Recorder, call: Call) -> None:
         einsum_product(recorder, call)
     else:
         _charge(recorder, "mul", (0, 1, 0, 0), call.result.numel())
+        _gives_heights(recorder, call)
+
+
+def _gives_heights(recorder: Recorder, call: Call) -> None:
+    """Note that a constant of the network, not a number in its code, scaled the data: each channel may have its own."""
+    tag = recorder.tag(call.result)
+    if tag is not None and any(recorder.origin(tensor) is not Origin.DATA for tensor in call.tensors):
+        tag.scaled = True
 
 
 @counts("div", "true_divide")
 def division(recorder: Recorder, call: Call) -> None:
     """One multiplication by 1/c for a divisor that no sample changes, else one special."""
+    if _vanishes_in_conversion(recorder, call, recorder.tag(call.tensors[0])):
+        return
     constant = len(call.tensors) < 2 or recorder.origin(call.tensors[1]) is not Origin.DATA
     by_constant = constant and bool(call.tensors) and call.args[0] is call.tensors[0]
     _charge(recorder, "div", (0, 1, 0, 0) if by_constant else (0, 0, 0, 1), call.result.numel())
+    if by_constant:
+        _gives_heights(recorder, call)
+
+
+def _vanishes_in_conversion(recorder: Recorder, call: Call, before: Tag | None) -> bool:
+    """True inside torch.ao's layers for training with a norm still apart, between the projection and its norm.
+
+    They scale the weights by the norm first, undo it on the result, and add the bias: conversion leaves one product.
+    """
+    module = type(recorder.module)
+    if not recorder.fold or not any(base.__name__ == "_ConvBnNd" for base in module.__mro__):
+        return False
+    if recorder.projection_before(before) is None or before is None:
+        return False
+    result = recorder.tag(call.result)
+    if result is not None:
+        result.biased, result.projection, result.channel = before.biased, before.projection, before.channel
+    recorder.note("free", f"{call.name} (norm in training)", reason="folded: conversion leaves one product")
+    return True
 
 
 @counts("pow")
@@ -165,7 +208,8 @@ def power(recorder: Recorder, call: Call) -> None:
     _charge(recorder, "pow", (0, int(exponent) - 1, 0, 0) if whole else (0, 0, 0, 1), call.result.numel())
 
 
-@counts("max_pool2d_with_indices", "max_pool3d_with_indices", "max_pool1d", "max_pool2d", "max_pool3d")
+@counts("max_pool2d_with_indices", "max_pool3d_with_indices", "max_pool1d", "max_pool2d", "max_pool3d",
+        "quantized_max_pool1d", "quantized_max_pool2d", "quantized_max_pool3d")  # fmt: skip
 def max_pool(recorder: Recorder, call: Call) -> None:
     """k - 1 comparisons for each output; the maximum of spikes is a spike."""
     window = _window(call.get(1, "kernel_size"), call)
@@ -177,6 +221,17 @@ def max_pool(recorder: Recorder, call: Call) -> None:
 def adaptive_max_pool(recorder: Recorder, call: Call) -> None:
     """At most one comparison for each input element."""
     _charge(recorder, "max_pool", (0, 0, 1, 0), call.tensors[0].numel())
+    _carry_spikes(recorder, call)
+
+
+@counts("fractional_max_pool2d", "fractional_max_pool3d")
+def fractional_max_pool(recorder: Recorder, call: Call) -> None:
+    """k - 1 comparisons for each output, wherever the windows fall."""
+    axes = int(call.name.partition("pool")[2][0])
+    kernel = call.get(1, "kernel_size")
+    sizes = [kernel] if isinstance(kernel, int) else list(kernel)
+    window = prod(sizes) if len(sizes) == axes else sizes[0] ** axes
+    _charge(recorder, "max_pool", (0, 0, window - 1, 0), call.result.numel())
     _carry_spikes(recorder, call)
 
 
@@ -201,6 +256,110 @@ def adaptive_average_pool(recorder: Recorder, call: Call) -> None:
     recorder.note("counted", call.name)
 
 
+SCANS: dict[str, Rate] = {
+    # one step of a running reduction
+    "cumsum": (1, 0, 0, 0),
+    "cumprod": (0, 1, 0, 0),
+    "cummax": (0, 0, 1, 0),
+    "cummin": (0, 0, 1, 0),
+    "logcumsumexp": (1, 0, 1, 2),
+}
+
+
+@counts(*SCANS)
+def scan(recorder: Recorder, call: Call) -> None:
+    """n - 1 steps along an axis of n."""
+    x = call.tensors[0]
+    axis = call.get(1, "dim", 0)
+    lines = 0 if not x.numel() else x.numel() // (x.shape[axis] if x.dim() else 1)
+    _charge(recorder, call.name, SCANS[call.name], x.numel() - lines)
+
+
+@counts("col2im")
+def fold_patches(recorder: Recorder, call: Call) -> None:
+    """One addition for each patch element that falls into the image, after the first of its pixel."""
+    columns, out = call.tensors[0], call.result
+    size, kernel, dilation, padding, stride = (list(call.args[i]) for i in range(1, 6))
+    hits = torch.ones((), dtype=torch.int64)
+    for n, k, d, p, s in zip(size, kernel, dilation, padding, stride, strict=True):
+        steps = (n + 2 * p - d * (k - 1) - 1) // s + 1
+        line = torch.zeros(n, dtype=torch.int64)
+        for tap in range(k):
+            for step in range(steps):
+                place = step * s - p + tap * d
+                if 0 <= place < n:
+                    line[place] += 1
+        hits = hits.unsqueeze(-1) * line
+    images = out.numel() // max(1, prod(size)) if columns.numel() else 0
+    _charge(recorder, call.name, (1, 0, 0, 0), images * int((hits - 1).clamp(min=0).sum()))
+
+
+@counts("bucketize", "searchsorted")
+def search(recorder: Recorder, call: Call) -> None:
+    """Comparisons of a binary search among n sorted boundaries: ceil(log2(n + 1)) for each value."""
+    boundaries = call.tensors[-1] if call.name == "bucketize" else call.tensors[0]
+    width = boundaries.shape[-1] if boundaries.dim() else 1
+    _charge(recorder, call.name, (0, 0, width.bit_length(), 0), call.result.numel())
+
+
+@counts("kthvalue", "mode")
+def selection(recorder: Recorder, call: Call) -> None:
+    """Comparisons of a merge sort along the axis, n * ceil(log2 n)."""
+    x = call.tensors[0]
+    axis = call.get(2, "dim", -1) if call.name == "kthvalue" else call.get(1, "dim", -1)
+    width = x.shape[axis] if x.dim() else 1
+    _charge(recorder, call.name, (0, 0, max(0, width - 1).bit_length(), 0), x.numel())
+
+
+@counts("affine_grid_generator")
+def affine_grid(recorder: Recorder, call: Call) -> None:
+    """theta [n, d, d + 1] maps each position: d multiplications and d additions for each coordinate."""
+    axes = call.result.shape[-1]
+    _charge(recorder, call.name, (axes, axes, 0, 0), call.result.numel())
+
+
+_GRID_TAPS = {0: 2, 1: 1, 2: 4}
+"""Neighbours along each axis: linear, nearest, cubic."""
+
+
+@counts("grid_sampler", "grid_sampler_2d", "grid_sampler_3d", "cudnn_grid_sampler")
+def grid_sample(recorder: Recorder, call: Call) -> None:
+    """Each position is scaled to pixels, then every channel is a weighted sum of its neighbours.
+
+    For d axes and k neighbours along each: one addition and one multiplication for each coordinate; k^d weights of
+    d - 1 multiplications each for each position (from d differences and one complement for each, or the 3 additions and
+    4 multiplications of a cubic for each neighbour); k^d multiplications and k^d - 1 additions for each output.
+    """
+    grid, out = call.tensors[1], call.result
+    axes = grid.shape[-1]
+    neighbours = _GRID_TAPS[int(call.get(2, "interpolation_mode", 0))]
+    positions = grid.numel() // axes
+    taps = neighbours**axes
+    adds, muls, compares = grid.numel(), grid.numel(), 0
+    if neighbours == 1:
+        compares = grid.numel()  # rounding
+    else:
+        along = {2: (2, 0), 4: (12, 16)}[neighbours]
+        adds += grid.numel() * along[0] + out.numel() * (taps - 1)
+        muls += grid.numel() * along[1] + positions * taps * (axes - 1) + out.numel() * taps
+    recorder.arithmetic("grid_sample", adds=adds, muls=muls, compares=compares)
+    recorder.note("counted", call.name)
+
+
+_REDUCTIONS: dict[str, Rate] = {
+    # one step of a scattered reduction that does not add up
+    **dict.fromkeys(("amax", "amin"), (0, 0, 1, 0)),
+    **dict.fromkeys(("prod", "multiply"), (0, 1, 0, 0)),
+}
+
+
+@counts("bincount", "histc")
+def histogram(recorder: Recorder, call: Call) -> None:
+    """One addition for each element; where it falls is found by one multiplication and one addition, if it is real."""
+    found = (1, 1, 0, 0) if call.name == "histc" else (0, 0, 0, 0)
+    _charge(recorder, call.name, (1 + found[0], found[1], 0, 0), call.tensors[0].numel())
+
+
 @counts("index_add", "scatter_add", "index_put", "scatter", "scatter_reduce", "index_reduce", "_unsafe_index_put")
 def scattered(recorder: Recorder, call: Call) -> None:
     """One addition for each element scattered, where they are added up; a plain write costs nothing."""
@@ -210,7 +369,16 @@ def scattered(recorder: Recorder, call: Call) -> None:
     if not adds_up:
         recorder.note("free", call.name, reason="copy: values are moved, not changed")
         return
-    _charge(recorder, call.name, (1, 0, 0, 0), call.tensors[-1].numel())
+    reduce = call.get(4, "reduce") if call.name.endswith("_reduce") else call.kwargs.get("reduce", "sum")
+    elements = call.tensors[-1].numel()
+    if "index_put" in call.name:  # its values may be one number for all
+        where = tuple(slice(None) if index is None else index for index in call.args[1])
+        elements = call.args[0][where].numel()
+    _charge(recorder, call.name, _REDUCTIONS.get(reduce, (1, 0, 0, 0)), elements)
+    if reduce == "mean":
+        recorder.arithmetic(call.name, specials=call.result.numel())
+    if call.kwargs.get("alpha", 1) not in (1, -1):
+        recorder.arithmetic("scaling", muls=elements)
 
 
 @counts("native_batch_norm", "_native_batch_norm_legit", "_native_batch_norm_legit_no_training", "cudnn_batch_norm",
@@ -229,6 +397,9 @@ def batch_norm(recorder: Recorder, call: Call) -> None:
         recorder.arithmetic("batch_norm (folded)", adds=0 if _is_biased(recorder, x) else elements)
     else:
         recorder.arithmetic("batch_norm", adds=elements, muls=elements)
+        tag = recorder.tag(call.result)
+        if tag is not None:
+            tag.scaled = True
 
 
 _DATA_NORM = (4, 3, 0, 0)
@@ -296,7 +467,7 @@ def sorting(recorder: Recorder, call: Call) -> None:
 
 
 def _window(kernel: int | list[int], call: Call) -> int:
-    axes = int(call.name[call.name.index("d") - 1]) if "d" in call.name else 1
+    axes = int(call.name.partition("pool")[2][0])
     sizes = [kernel] if isinstance(kernel, int) else list(kernel)
     return prod(sizes) if len(sizes) == axes else sizes[0] ** axes
 
@@ -306,3 +477,5 @@ def _carry_spikes(recorder: Recorder, call: Call) -> None:
     tag = recorder.tag(call.result)
     if tag is not None and tag.origin is Origin.DATA and scale is not None and scale > 0:
         tag.spike_scale = scale
+    if tag is not None:
+        tag.scaled = recorder.scaled(call.tensors[0])

@@ -38,7 +38,7 @@ def convolution(recorder: Recorder, call: Call) -> After:
     )
     kind = f"conv_transpose{axes}d" if transposed else f"conv{axes}d"
     projection = _weight_projection(recorder, kind, weight, weight)
-    look = projection.operand.look(x, recorder.spike_scale(x))
+    look = projection.operand.look(x, recorder.spike_scale(x), channels=int(recorder.scaled(x)))
     feed = _Feed(wiring, x.shape[0], *mapped(look), look.unit, recorder.bits(x))
     return _finish(recorder, call, projection, feed, biased=bias is not None, channel=1)
 
@@ -112,7 +112,7 @@ def _matrix_product(recorder: Recorder, call: Call, a: Tensor, b: Tensor, *, bia
         weight, operand = b, a
     x = a.unsqueeze(0) if a.dim() == 1 else a
     w = b.unsqueeze(-1) if b.dim() == 1 else b
-    scale = recorder.spike_scale(operand)
+    scale, channels = recorder.spike_scale(operand), x.dim() - 1 if recorder.scaled(operand) else 0
     channel = -2 if weight is not b and a.dim() > 1 and b.dim() > 1 else -1
     kind = type(recorder.module).__name__.lower() if isinstance(recorder.module, RECURRENT) else "linear"
     if x.dim() == 2:
@@ -127,7 +127,7 @@ def _matrix_product(recorder: Recorder, call: Call, a: Tensor, b: Tensor, *, bia
         wiring, rows = LinearWiring(w.shape[0], w.shape[1], w.shape[2]), x.shape[1]
         stacked = w
     projection = _weight_projection(recorder, kind, weight, stacked)
-    look = projection.operand.look(x.transpose(0, 1) if x.dim() == 3 else x, scale)
+    look = projection.operand.look(x.transpose(0, 1) if x.dim() == 3 else x, scale, channels=channels)
     feed = _Feed(wiring, rows, *mapped(look, (wiring.batch, wiring.n_in)), look.unit, recorder.bits(operand))
     return _finish(recorder, call, projection, feed, biased=biased, channel=channel)
 
