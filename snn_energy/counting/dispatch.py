@@ -76,7 +76,9 @@ class CountingMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
             out = func(*args, **kwargs)
             recorder.products += product is not None
             recorder.note("free", name, reason=FREE.get(name, "weights only: computed once, at load time"))
-            self._hang(out, Tag(recorder.token, Origin.WEIGHT, names=names, bits=self._bits(name, args, tensors)))
+            self._hang(
+                out, Tag(recorder.token, Origin.WEIGHT, names=names, bits=self._weight_bits(name, args, tensors))
+            )
             return out
         foreign = (row is not None and any(is_unreadable(t) for t in tensors)) or (
             product is not None and any(is_foreign(t) for t in tensors) and name not in READS_QUANTISED
@@ -126,15 +128,13 @@ class CountingMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
             return True
         return False
 
-    def _bits(self, name: str, args: tuple[Any, ...], tensors: tuple[Tensor, ...]) -> int | None:
-        """Bits of the values of a result, where a quantiser left fewer than their type has."""
+    def _weight_bits(self, name: str, args: tuple[Any, ...], tensors: tuple[Tensor, ...]) -> int | None:
+        """Bits of a weight made of weights, where a quantiser left fewer than their type has."""
         quantiser = BITS.get(name)
         if quantiser is not None:
             return quantiser(args)
-        if name not in _KEEPS_BITS:
-            return None
-        known = [tag.bits for tensor in tensors if (tag := self.recorder.tag(tensor)) is not None and tag.bits]
-        return max(known) if known and len(known) == len(tensors) else None
+        tag = self.recorder.tag(tensors[0]) if name in VIEWS else None
+        return None if tag is None else tag.bits
 
     def _track(
         self,
@@ -151,12 +151,17 @@ class CountingMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
         recorder = self.recorder
         if func._schema.is_mutable and origin is Origin.DATA and isinstance(out, Tensor):
             recorder.wrote_data(out)
-        tag = Tag(recorder.token, origin, names=names, bits=self._bits(name, args, tensors))
-        tag.scaled = name in _JOINS_HEIGHTS or (
-            name in _KEEPS_HEIGHTS and bool(tensors) and recorder.scaled(tensors[0])
-        )
+        tag = Tag(recorder.token, origin, names=names)
+        tag.scaled = name in _JOINS_HEIGHTS
+        source = recorder.tag(tensors[0]) if tensors and name in _KEEPS_HEIGHTS else None
+        if source is not None:
+            tag.scaled |= source.scaled
+            if source.bits is not None and name in _KEEPS_BITS:
+                tag.bits = max(recorder.bits(tensor) for tensor in tensors)
+        quantiser = BITS.get(name)
+        if quantiser is not None:
+            tag.bits = quantiser(args)
         if name in _MOVES and tensors:
-            source = recorder.tag(tensors[0])
             if source is not None:
                 tag.softmax = source.softmax
                 if source.padding and isinstance(out, Tensor) and name not in ("cat", "stack"):

@@ -90,8 +90,13 @@ class ValueSet:
             return self.real_with(other, channels)
         if not (self.magnitudes and other.magnitudes) or self.magnitudes == other.magnitudes:
             joined = self if self.magnitudes else other
-            signs = {"positive": self.positive or other.positive, "negative": self.negative or other.negative}
-            return replace(joined, **signs, eps=max(self.eps, other.eps), channels=channels)
+            return replace(
+                joined,
+                positive=self.positive or other.positive,
+                negative=self.negative or other.negative,
+                eps=max(self.eps, other.eps),
+                channels=channels,
+            )
         joined = ValueSet.of(
             self.magnitudes + other.magnitudes,
             positive=self.positive or other.positive,

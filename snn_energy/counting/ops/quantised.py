@@ -230,7 +230,7 @@ for _name in ("conv2d_add", "conv2d_add_relu"):
 
 @multiplies("_weight_int8pack_mm", factors=(0, 1))
 def weight_only(recorder: Recorder, call: Call) -> After:
-    """x [n, i] times weights [o, i] of 8 bits, each output channel times its scale: the scale folds into the weights."""
+    """x [n, i] times weights [o, i] of 8 bits; the scale of each output channel folds into them."""
     weight = call.args[1].t()
     tag = recorder.tag(call.args[1])
     hang_tag(weight, Tag(recorder.token, Origin.WEIGHT, names=() if tag is None else tag.names, bits=8))

@@ -34,7 +34,7 @@ def _gru(x: Tensor, h: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
     return ((state[0] - new) * torch.sigmoid(xz + hz) + new,)
 
 
-def _plain(x: Tensor, h: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+def _plain(x: Tensor, h: Tensor, _state: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
     return (torch.tanh(x + h),)
 
 
@@ -138,8 +138,8 @@ def _bound(call: Call) -> int:
     numbers = sum(tensor.numel() for tensor in call.tensors)
     cells = next(value for value in call.args if isinstance(value, (list, tuple)) and _holds_cells(value))
     packed = [one for cell in cells for one in cell.__getstate__()[0][4]]
-    weights = [torch.ops.quantized.linear_unpack(one)[0] for one in packed]
-    return numbers * sum(prod(weight.shape) for weight in weights)
+    shapes: list[list[int]] = [list(torch.ops.quantized.linear_unpack(one)[0].shape) for one in packed]
+    return numbers * sum(prod(shape) for shape in shapes)
 
 
 def _holds_cells(value: Sequence[Any]) -> bool:
