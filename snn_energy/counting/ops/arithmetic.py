@@ -33,7 +33,8 @@ PER_OUTPUT: dict[str, Rate] = {
     **dict.fromkeys(
         "floor_divide remainder fmod reciprocal exp exp2 expm1 log log2 log10 log1p sqrt rsqrt sin cos "
         "tan asin acos atan atan2 sinh cosh asinh acosh atanh tanh sigmoid erf erfc erfinv logaddexp "
-        "logaddexp2 digamma lgamma i0 sinc angle bernoulli rand_like randn_like uniform normal exponential rand randn randint poisson random float_power".split(),
+        "logaddexp2 digamma lgamma i0 sinc angle bernoulli rand_like randn_like uniform normal "
+        "exponential rand randn randint poisson random float_power".split(),
         (0, 0, 0, 1),
     ),
     # composites, by their defining formula
