@@ -10,7 +10,18 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from snn_energy.counting.channel_axis import channel_after
-from snn_energy.counting.ops import BITS, COUNTED, FREE, PRODUCTS, READS_QUANTISED, VIEWS, Call, Product, table_name
+from snn_energy.counting.ops import (
+    BITS,
+    COUNTED,
+    FREE,
+    PRODUCTS,
+    READS_COMPLEX,
+    READS_QUANTISED,
+    VIEWS,
+    Call,
+    Product,
+    table_name,
+)
 from snn_energy.counting.ops.products import RECURRENT
 from snn_energy.counting.recorder import ROOT, Recorder
 from snn_energy.counting.tags import Origin, Tag, version_of
@@ -80,7 +91,7 @@ class CountingMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 out, Tag(recorder.token, Origin.WEIGHT, names=names, bits=self._weight_bits(name, args, tensors))
             )
             return out
-        foreign = (row is not None and any(is_unreadable(t) for t in tensors)) or (
+        foreign = (row is not None and any(is_unreadable(t, name in READS_COMPLEX) for t in tensors)) or (
             product is not None and any(is_foreign(t) for t in tensors) and name not in READS_QUANTISED
         )
         after = None
@@ -232,9 +243,9 @@ def _kept(padding: Padding, source: Tensor, out: Tensor) -> Padding | None:
     return padding[-axes:] if same and source.numel() == out.numel() else None
 
 
-def is_unreadable(tensor: Tensor) -> bool:
+def is_unreadable(tensor: Tensor, reads_complex: bool = False) -> bool:
     """True for layouts and number types whose arithmetic no row describes."""
-    return tensor.layout is not torch.strided or tensor.is_complex()
+    return tensor.layout is not torch.strided or (tensor.is_complex() and not reads_complex)
 
 
 def is_foreign(tensor: Tensor) -> bool:
@@ -243,8 +254,12 @@ def is_foreign(tensor: Tensor) -> bool:
 
 
 def _bound(tensors: tuple[Tensor, ...], out: Any) -> int:
-    """Every output element against every input element: no operator whose outputs are sums over inputs does more."""
+    """Every output element against every input element: no operator whose outputs are sums over inputs does more.
+
+    Complex numbers multiply with four real products.
+    """
     results = out if isinstance(out, (tuple, list)) else (out,)
+    factor = 4 if any(isinstance(one, Tensor) and one.is_complex() for one in (*tensors, *results)) else 1
     outputs = sum(one.numel() for one in results if isinstance(one, Tensor))
     inputs = sum(tensor.numel() for tensor in tensors)
-    return max(1, outputs) * max(1, inputs)
+    return factor * max(1, outputs) * max(1, inputs)

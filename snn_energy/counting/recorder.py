@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from types import FrameType
 from typing import Any
 
 from torch import Tensor, nn
@@ -57,6 +58,7 @@ class Recorder:
         self.token = object()
         """Marks the tags of this trace; a tag must not keep the recorder alive."""
         self._step_of: dict[str, int] = {}
+        self._many: tuple[FrameType | None, int] = (None, 0)
         for module in self.modules:
             row = neuron_row(module)
             if row is not None:
@@ -244,6 +246,14 @@ class Recorder:
         known = self._known.get(id(tensor))
         return known is not None and known[1].origin is Origin.CONSTANT and known[1].names[0].endswith(suffixes)
 
+    def step_in(self, frame: FrameType | None) -> int:
+        """How many products the running call `frame` has made before; 0 for those that make one only."""
+        if frame is None:
+            return 0
+        known, step = self._many
+        self._many = (frame, step + 1 if known is frame else 0)  # holding the frame keeps its identity from others
+        return self._many[1]
+
     def numbered(self, name: str) -> str:
         """`name`, or `name#2` and so on if earlier projections took it."""
         taken = {projection.name for projection in self.projections.values()}
@@ -315,6 +325,7 @@ class Recorder:
 
     def close(self) -> None:
         """Take back what was hung on tensors that outlive the trace: state and weights kept by the modules."""
+        self._many = (None, 0)
         for _, tensor in self._plain_tensors():
             drop_tag(tensor)
 

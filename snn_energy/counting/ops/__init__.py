@@ -1,11 +1,12 @@
 """The operator table: importing this package registers every row."""
 
-from snn_energy.counting.ops import arithmetic, free, products, quantised, recurrent_quantised
+from snn_energy.counting.ops import arithmetic, complex_numbers, free, products, quantised, recurrent_quantised
 from snn_energy.counting.ops.registry import (
     BITS,
     COUNTED,
     FREE,
     PRODUCTS,
+    READS_COMPLEX,
     READS_QUANTISED,
     VIEWS,
     Call,
@@ -18,11 +19,13 @@ __all__ = [
     "COUNTED",
     "FREE",
     "PRODUCTS",
+    "READS_COMPLEX",
     "READS_QUANTISED",
     "VIEWS",
     "Call",
     "Product",
     "arithmetic",
+    "complex_numbers",
     "free",
     "products",
     "quantised",

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from snn_energy.counting.naming import inside_einsum
+from snn_energy.counting.ops.complex_numbers import complex_arithmetic
 from snn_energy.counting.ops.products import einsum_product
 from snn_energy.counting.ops.registry import Call, counts
 from snn_energy.counting.recorder import Recorder
@@ -108,6 +109,8 @@ def _charge(recorder: Recorder, kind: str, rate: Rate, elements: int, *, muls: i
 
 def _per_output(rate: Rate) -> Callable[[Recorder, Call], None]:
     def row(recorder: Recorder, call: Call) -> None:
+        if complex_arithmetic(recorder, call):
+            return
         out = call.out if isinstance(call.out, Tensor) else call.result
         _charge(recorder, call.name, rate, out.numel())
 
@@ -116,6 +119,8 @@ def _per_output(rate: Rate) -> Callable[[Recorder, Call], None]:
 
 def _per_input(rate: Rate) -> Callable[[Recorder, Call], None]:
     def row(recorder: Recorder, call: Call) -> None:
+        if complex_arithmetic(recorder, call):
+            return
         outputs = call.result.numel()
         elements = call.tensors[0].numel()
         saved = elements if call.name.startswith("_") else elements - outputs
@@ -135,6 +140,8 @@ for _name, _rate in PER_INPUT.items():
 def addition(recorder: Recorder, call: Call) -> None:
     """One addition for each output; a bias added right behind a projection is that projection's own."""
     elements = call.result.numel()
+    if complex_arithmetic(recorder, call):
+        return
     if _vanishes_in_conversion(recorder, call, call.before):
         return
     if len(call.tensors) == 2 and call.name == "add":
@@ -157,6 +164,8 @@ def addition(recorder: Recorder, call: Call) -> None:
 @counts("mul")
 def multiplication(recorder: Recorder, call: Call) -> None:
     """One multiplication for each output, unless an einsum made a product of it."""
+    if complex_arithmetic(recorder, call):
+        return
     if len(call.tensors) == 2 and inside_einsum():
         einsum_product(recorder, call)
     else:
@@ -269,6 +278,8 @@ SCANS: dict[str, Rate] = {
 @counts(*SCANS)
 def scan(recorder: Recorder, call: Call) -> None:
     """n - 1 steps along an axis of n."""
+    if complex_arithmetic(recorder, call):
+        return
     x = call.tensors[0]
     axis = call.get(1, "dim", 0)
     lines = 0 if not x.numel() else x.numel() // (x.shape[axis] if x.dim() else 1)

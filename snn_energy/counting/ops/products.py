@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from snn_energy.counting.fanout import Axis
-from snn_energy.counting.naming import call_site
+from snn_energy.counting.naming import call_site, einsum_of_many
 from snn_energy.counting.ops.registry import After, Call, multiplies
 from snn_energy.counting.projections import PairProjection, WeightProjection, mapped
 from snn_energy.counting.recorder import Recorder
@@ -137,10 +137,13 @@ def _columns(x: Tensor) -> Tensor:
 
 
 def _pair(recorder: Recorder, call: Call, a: Tensor, b: Tensor, *, biased: bool) -> After:
-    """A product of two activations, told apart by the caller's line, and by its place before or after a softmax."""
+    """A product of two activations, told apart by the caller's line, and by its place before or after a softmax.
+
+    An einsum of three operands or more makes several products of one line: they are told apart by their order.
+    """
     tags = (recorder.tag(a), recorder.tag(b))
     after_softmax = any(tag is not None and tag.softmax for tag in tags)
-    key = ("matmul", recorder.path, call_site(), after_softmax)
+    key = ("matmul", recorder.path, call_site(), after_softmax, recorder.step_in(einsum_of_many()))
     known = recorder.projections.get(key)
     if known is None:
         path = recorder.path
