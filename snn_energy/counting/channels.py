@@ -29,12 +29,11 @@ class ChannelTrack:
     heights: Tensor | None = None
     """Magnitude of each channel, 0 where none was seen: float64 [channels] on the operand's device."""
     positive: bool = False
+    """Whether any call saw a positive value; likewise a negative one."""
     negative: bool = False
 
-    def follow(self, x: Tensor, axes: int, *, positive: bool, negative: bool) -> None:
+    def follow(self, x: Tensor, axes: int) -> None:
         """Take in x [rows, *channels, ...], whose channels are the `axes` axes after the first."""
-        self.positive |= positive
-        self.negative |= negative
         if x[:1].numel() and self._heights_of(x[:1], axes) is None:  # one sample tells almost every real operand
             self._die()
             return

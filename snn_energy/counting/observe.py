@@ -91,12 +91,11 @@ class Operand:
             return Look(mask, mask, top)
         if not channels:
             self.track.alive = False
+        self._signs(positive=high > 0, negative=low < 0)
         if self.track.alive:
-            self.track.follow(x, channels, positive=high > 0, negative=low < 0)
+            self.track.follow(x, channels)
         level = None if self.values.many else self._levels(x.abs(), positive=high > 0, negative=low < 0)
         if level is None:
-            self.track.positive |= self.values.positive
-            self.track.negative |= self.values.negative
             self.values = REAL
             return Look(mask, None, 1.0)
         return Look(mask, *level)
@@ -135,7 +134,13 @@ class Operand:
             return ValueSet(many=True, positive=self.track.positive, negative=self.track.negative, channels=channels)
         return replace(self.values, channels=channels) if channels else self.values
 
+    def _signs(self, *, positive: bool, negative: bool) -> None:
+        """Remember the signs: a real-valued set forgets its own."""
+        self.track.positive |= positive
+        self.track.negative |= negative
+
     def _saw(self, magnitudes: list[float], x: Tensor, *, positive: bool, negative: bool) -> None:
+        self._signs(positive=positive, negative=negative)
         seen = ValueSet.of(magnitudes, positive=positive, negative=negative, eps=_eps(x))
         if seen != self.values:
             self.values |= seen
