@@ -340,7 +340,7 @@ def matmul(a: Nested, b: Nested) -> Tally:
 
 
 def matmul_units(a: Nested, b: Nested) -> int:
-    """Accumulates of a binary chip: a [m k] of whole numbers times b [k n] is a[i][r] of them for each b[r][j] not 0."""
+    """Accumulates of a binary chip: a [m k] of whole numbers times b [k n] is a[i][r] of them for each b[r][j] != 0."""
     units = 0
     for row in a:
         for r, value in enumerate(row):
