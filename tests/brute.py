@@ -350,18 +350,6 @@ def matmul_units(a: Nested, b: Nested) -> int:
     return units
 
 
-def scatter_hits(size: Sequence[int], kernel: Sequence[int], padding: int, stride: int, dilation: int) -> int:
-    """Additions of F.fold on one image plane: patch elements inside it, less the first of each pixel."""
-    hits: dict[tuple[int, ...], int] = {}
-    steps = [(n + 2 * padding - dilation * (k - 1) - 1) // stride + 1 for n, k in zip(size, kernel)]
-    for step in grid(steps):
-        for tap in grid(kernel):
-            place = tuple(s * stride - padding + t * dilation for s, t in zip(step, tap))
-            if all(0 <= p < n for p, n in zip(place, size)):
-                hits[place] = hits.get(place, 0) + 1
-    return sum(count - 1 for count in hits.values())
-
-
 # ---------------------------------------------------------------- attention
 
 
