@@ -428,3 +428,22 @@ def test_weights_alone_in_eight_bits() -> None:
     got = only(trace(net, x))
     same(got, brute.linear(x.tolist(), net.weight.double().tolist()), FACTS)
     assert (got.operand_bits, got.weight_bits) == (16, 8)
+
+
+def test_quantisers_as_torch_export_writes_them() -> None:
+    from torch.ao.quantization.fx import _decomposed  # noqa: F401  # registers the operators
+
+    def forward(x: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
+        exported = torch.ops.quantized_decomposed
+        x = exported.quantize_per_tensor(x, 0.1, 0, -8, 7, torch.int8)
+        x = exported.dequantize_per_tensor(x, 0.1, 0, -8, 7, torch.int8)
+        w = exported.quantize_per_tensor(w, 0.25, 0, -127, 127, torch.int8)
+        return nn.functional.linear(x, exported.dequantize_per_tensor(w, 0.25, 0, -127, 127, torch.int8))
+
+    x = torch.tensor([[0.04, 0.33, -9.0]])
+    traced = trace(Call(forward, w=torch.tensor([[0.5, -0.1, 0.9], [0.0, 0.3, -0.8]])), x)
+    got = only(traced)
+    same(got, brute.linear([[0, 3, -8]], [[2, 0, 4], [0, 1, -3]]), FACTS)
+    assert (got.operand_bits, got.weight_bits) == (4, 8)
+    assert elementwise(traced, "quantise") == (3, 3, 9, 0)
+    assert elementwise(traced, "dequantise") == (3, 3, 0, 0)

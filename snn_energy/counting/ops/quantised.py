@@ -64,6 +64,14 @@ FAKE_QUANTISERS = {
     "fused_moving_avg_obs_fake_quant": (8, 9),
     "_fused_moving_avg_obs_fq_helper": (8, 9),
 }
+EXPORTED = {
+    # the same two steps, apart, as torch.export writes them
+    "quantized_decomposed::quantize_per_tensor": (3, 4),
+    "quantized_decomposed::quantize_per_channel": (4, 5),
+    "quantized_decomposed::dequantize_per_tensor": (3, 4),
+    "quantized_decomposed::dequantize_per_channel": (4, 5),
+}
+BITS.update({name: _bits_of_range(*where) for name, where in EXPORTED.items()})
 BITS.update({name: _bits_of_range(*where) for name, where in FAKE_QUANTISERS.items()})
 BITS["dequantize"] = _bits_of_input
 
@@ -76,7 +84,7 @@ def fake_quantise(recorder: Recorder, call: Call) -> None:
     recorder.note("counted", call.name)
 
 
-@counts("quantize_per_tensor", "quantize_per_channel")
+@counts("quantize_per_tensor", "quantize_per_channel", *(name for name in EXPORTED if "::quantize" in name))
 def quantise(recorder: Recorder, call: Call) -> None:
     """Divided by a scale, moved to the zero point, rounded, clamped."""
     charge(recorder, "quantise", QUANTISE, sum(out.numel() for out in _all(call.out)))
@@ -87,6 +95,13 @@ def quantise(recorder: Recorder, call: Call) -> None:
 def quantise_dynamically(recorder: Recorder, call: Call) -> None:
     """The same, after a search for the extremes."""
     charge(recorder, "quantise", DYNAMIC, call.result.numel())
+    recorder.note("counted", call.name)
+
+
+@counts(*(name for name in EXPORTED if "::dequantize" in name))
+def dequantise_exported(recorder: Recorder, call: Call) -> None:
+    """Whole numbers, kept as plain integers, less the zero point, times the scale."""
+    charge(recorder, "dequantise", DEQUANTISE, call.result.numel())
     recorder.note("counted", call.name)
 
 
