@@ -447,3 +447,14 @@ def test_quantisers_as_torch_export_writes_them() -> None:
     assert (got.operand_bits, got.weight_bits) == (4, 8)
     assert elementwise(traced, "quantise") == (3, 3, 9, 0)
     assert elementwise(traced, "dequantise") == (3, 3, 0, 0)
+
+
+def test_batches_of_a_quantised_network_add_up() -> None:
+    x = Spikes("binary", 0.3, 2).tensor(4, 2, 8, 8)
+    net = tq.convert(calibrated(Static(), x))
+    whole, parts = trace(net, x), trace(net, [x[:1], x[1:]])
+    assert parts.samples == 4
+    for layer, other in zip(whole.layers, parts.layers, strict=True):
+        names = (*FACTS, "bias_adds", "acs", "macs", "graded_events", "zero_weights", "operand_bits", "weight_bits")
+        assert pick(layer, names) == pick(other, names)
+    assert trace(net, x[:1]) + trace(net, x[1:]) == parts

@@ -399,6 +399,11 @@ def batch_norm(recorder: Recorder, call: Call) -> None:
 
     Folding makes the scale free. The shift becomes the projection's bias: one addition for each output, unless the
     projection has a bias already, which is counted there.
+
+    A norm is not folded forward, into a projection behind it: zero padding forbids it, and its result may have other
+    readers. What it makes of spikes is judged by value: without a shift each channel keeps {0, a_c}, an accumulate;
+    with one no element is zero and the projection multiplies. Where forward folding was possible, this is the upper
+    bound: a MAC for each connection instead of an accumulate for each spike.
     """
     x, elements = call.tensors[0], call.result.numel()
     recorder.note("counted", call.name)
