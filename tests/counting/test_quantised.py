@@ -458,3 +458,31 @@ def test_batches_of_a_quantised_network_add_up() -> None:
         names = (*FACTS, "bias_adds", "acs", "macs", "graded_events", "zero_weights", "operand_bits", "weight_bits")
         assert pick(layer, names) == pick(other, names)
     assert trace(net, x[:1]) + trace(net, x[1:]) == parts
+
+
+def test_static_sequence() -> None:
+    """torch.ao takes an LSTM apart into cells: two products and the gates' arithmetic, every one requantised."""
+
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.quant, self.lstm, self.dequant = tq.QuantStub(), nn.LSTM(3, 4), tq.DeQuantStub()
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.dequant(self.lstm(self.quant(x))[0])
+
+    x = Spikes("binary", 0.5, 1).tensor(5, 2, 3)
+    net = Net().eval()
+    net.qconfig = tq.get_default_qconfig(ENGINE)
+    tq.prepare(net, inplace=True)
+    net(x)
+    traced = trace(tq.convert(net), x, samples=2)
+    from_input, from_state = traced.layers
+    assert (from_input.acs, from_input.connections) == (16 * int(x.sum()), 5 * 2 * 16 * 3)
+    assert (from_state.macs, from_state.connections) == (5 * 2 * 16 * 4, 5 * 2 * 16 * 4)
+    assert {(layer.operand_bits, layer.weight_bits) for layer in traced.layers} == {(8, 8)}
+    gates = 5 * 2 * 4
+    assert elementwise(traced, "add") == (5 * gates, 0, 0, 0)
+    assert elementwise(traced, "mul") == (0, 3 * gates, 0, 0)
+    assert elementwise(traced, "sigmoid") == (0, 0, 0, 3 * gates)
+    assert elementwise(traced, "tanh") == (0, 0, 0, 2 * gates)
