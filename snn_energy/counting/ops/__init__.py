@@ -1,6 +1,14 @@
 """The operator table: importing this package registers every row."""
 
-from snn_energy.counting.ops import arithmetic, complex_numbers, free, products, quantised, recurrent_quantised
+from snn_energy.counting.ops import (
+    arithmetic,
+    complex_numbers,
+    free,
+    positions,
+    products,
+    quantised,
+    recurrent_quantised,
+)
 from snn_energy.counting.ops.registry import (
     BITS,
     COUNTED,
@@ -27,6 +35,7 @@ __all__ = [
     "arithmetic",
     "complex_numbers",
     "free",
+    "positions",
     "products",
     "quantised",
     "recurrent_quantised",

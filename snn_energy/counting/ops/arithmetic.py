@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from math import prod
 
-import torch
 from torch import Tensor
 
 from snn_energy.counting.naming import inside_einsum
@@ -101,7 +100,8 @@ ONCE: dict[str, tuple[int, int]] = {
 }
 
 
-def _charge(recorder: Recorder, kind: str, rate: Rate, elements: int, *, muls: int = 0, specials: int = 0) -> None:
+def charge(recorder: Recorder, kind: str, rate: Rate, elements: int, *, muls: int = 0, specials: int = 0) -> None:
+    """Charge `rate` for each element, `muls` and `specials` on top, and enter the operator as counted."""
     adds, own_muls, compares, own_specials = (elements * each for each in rate)
     recorder.arithmetic(kind, adds=adds, muls=own_muls + muls, compares=compares, specials=own_specials + specials)
     recorder.note("counted", kind)
@@ -112,7 +112,7 @@ def _per_output(rate: Rate) -> Callable[[Recorder, Call], None]:
         if complex_arithmetic(recorder, call):
             return
         out = call.out if isinstance(call.out, Tensor) else call.result
-        _charge(recorder, call.name, rate, out.numel())
+        charge(recorder, call.name, rate, out.numel())
 
     return row
 
@@ -125,7 +125,7 @@ def _per_input(rate: Rate) -> Callable[[Recorder, Call], None]:
         elements = call.tensors[0].numel()
         saved = elements if call.name.startswith("_") else elements - outputs
         muls, specials = (outputs * each for each in ONCE.get(call.name, (0, 0)))
-        _charge(recorder, call.name, rate, max(0, saved), muls=muls, specials=specials)
+        charge(recorder, call.name, rate, max(0, saved), muls=muls, specials=specials)
 
     return row
 
@@ -158,7 +158,7 @@ def addition(recorder: Recorder, call: Call) -> None:
             return
     if call.kwargs.get("alpha", 1) not in (1, -1):
         recorder.arithmetic("scaling", muls=elements)
-    _charge(recorder, call.name, (1, 0, 0, 0), elements)
+    charge(recorder, call.name, (1, 0, 0, 0), elements)
 
 
 @counts("mul")
@@ -169,7 +169,7 @@ def multiplication(recorder: Recorder, call: Call) -> None:
     if len(call.tensors) == 2 and inside_einsum():
         einsum_product(recorder, call)
     else:
-        _charge(recorder, "mul", (0, 1, 0, 0), call.result.numel())
+        charge(recorder, "mul", (0, 1, 0, 0), call.result.numel())
         _gives_heights(recorder, call)
 
 
@@ -187,7 +187,7 @@ def division(recorder: Recorder, call: Call) -> None:
         return
     constant = len(call.tensors) < 2 or recorder.origin(call.tensors[1]) is not Origin.DATA
     by_constant = constant and bool(call.tensors) and call.args[0] is call.tensors[0]
-    _charge(recorder, "div", (0, 1, 0, 0) if by_constant else (0, 0, 0, 1), call.result.numel())
+    charge(recorder, "div", (0, 1, 0, 0) if by_constant else (0, 0, 0, 1), call.result.numel())
     if by_constant:
         _gives_heights(recorder, call)
 
@@ -214,7 +214,7 @@ def power(recorder: Recorder, call: Call) -> None:
     """A whole exponent n > 0 is n - 1 multiplications at most, any other a special."""
     exponent = call.get(1, "exponent")
     whole = isinstance(exponent, (int, float)) and 0 < exponent <= 4 and exponent == int(exponent)
-    _charge(recorder, "pow", (0, int(exponent) - 1, 0, 0) if whole else (0, 0, 0, 1), call.result.numel())
+    charge(recorder, "pow", (0, int(exponent) - 1, 0, 0) if whole else (0, 0, 0, 1), call.result.numel())
 
 
 @counts("max_pool2d_with_indices", "max_pool3d_with_indices", "max_pool1d", "max_pool2d", "max_pool3d",
@@ -222,14 +222,14 @@ def power(recorder: Recorder, call: Call) -> None:
 def max_pool(recorder: Recorder, call: Call) -> None:
     """k - 1 comparisons for each output; the maximum of spikes is a spike."""
     window = _window(call.get(1, "kernel_size"), call)
-    _charge(recorder, "max_pool", (0, 0, window - 1, 0), call.result.numel())
+    charge(recorder, "max_pool", (0, 0, window - 1, 0), call.result.numel())
     _carry_spikes(recorder, call)
 
 
 @counts("adaptive_max_pool1d", "adaptive_max_pool2d", "adaptive_max_pool3d")
 def adaptive_max_pool(recorder: Recorder, call: Call) -> None:
     """At most one comparison for each input element."""
-    _charge(recorder, "max_pool", (0, 0, 1, 0), call.tensors[0].numel())
+    charge(recorder, "max_pool", (0, 0, 1, 0), call.tensors[0].numel())
     _carry_spikes(recorder, call)
 
 
@@ -240,7 +240,7 @@ def fractional_max_pool(recorder: Recorder, call: Call) -> None:
     kernel = call.get(1, "kernel_size")
     sizes = [kernel] if isinstance(kernel, int) else list(kernel)
     window = prod(sizes) if len(sizes) == axes else sizes[0] ** axes
-    _charge(recorder, "max_pool", (0, 0, window - 1, 0), call.result.numel())
+    charge(recorder, "max_pool", (0, 0, window - 1, 0), call.result.numel())
     _carry_spikes(recorder, call)
 
 
@@ -248,7 +248,7 @@ def fractional_max_pool(recorder: Recorder, call: Call) -> None:
 def average_pool(recorder: Recorder, call: Call) -> None:
     """k - 1 additions and one multiplication by 1/k for each output."""
     window = _window(call.get(1, "kernel_size"), call)
-    _charge(recorder, "avg_pool", (window - 1, 1, 0, 0), call.result.numel())
+    charge(recorder, "avg_pool", (window - 1, 1, 0, 0), call.result.numel())
 
 
 @counts("_adaptive_avg_pool2d", "_adaptive_avg_pool3d", "adaptive_avg_pool1d")
@@ -263,133 +263,6 @@ def adaptive_average_pool(recorder: Recorder, call: Call) -> None:
     elements = windows * prod(out.shape[:-axes])
     recorder.arithmetic("avg_pool", adds=max(0, elements - out.numel()), muls=out.numel())
     recorder.note("counted", call.name)
-
-
-SCANS: dict[str, Rate] = {
-    # one step of a running reduction
-    "cumsum": (1, 0, 0, 0),
-    "cumprod": (0, 1, 0, 0),
-    "cummax": (0, 0, 1, 0),
-    "cummin": (0, 0, 1, 0),
-    "logcumsumexp": (1, 0, 1, 2),
-}
-
-
-@counts(*SCANS)
-def scan(recorder: Recorder, call: Call) -> None:
-    """n - 1 steps along an axis of n."""
-    if complex_arithmetic(recorder, call):
-        return
-    x = call.tensors[0]
-    axis = call.get(1, "dim", 0)
-    lines = 0 if not x.numel() else x.numel() // (x.shape[axis] if x.dim() else 1)
-    _charge(recorder, call.name, SCANS[call.name], x.numel() - lines)
-
-
-@counts("col2im")
-def fold_patches(recorder: Recorder, call: Call) -> None:
-    """One addition for each patch element that falls into the image, after the first of its pixel."""
-    columns, out = call.tensors[0], call.result
-    size, kernel, dilation, padding, stride = (list(call.args[i]) for i in range(1, 6))
-    hits = torch.ones((), dtype=torch.int64)
-    for n, k, d, p, s in zip(size, kernel, dilation, padding, stride, strict=True):
-        steps = (n + 2 * p - d * (k - 1) - 1) // s + 1
-        line = torch.zeros(n, dtype=torch.int64)
-        for tap in range(k):
-            for step in range(steps):
-                place = step * s - p + tap * d
-                if 0 <= place < n:
-                    line[place] += 1
-        hits = hits.unsqueeze(-1) * line
-    images = out.numel() // max(1, prod(size)) if columns.numel() else 0
-    _charge(recorder, call.name, (1, 0, 0, 0), images * int((hits - 1).clamp(min=0).sum()))
-
-
-@counts("bucketize", "searchsorted")
-def search(recorder: Recorder, call: Call) -> None:
-    """Comparisons of a binary search among n sorted boundaries: ceil(log2(n + 1)) for each value."""
-    boundaries = call.tensors[-1] if call.name == "bucketize" else call.tensors[0]
-    width = boundaries.shape[-1] if boundaries.dim() else 1
-    _charge(recorder, call.name, (0, 0, width.bit_length(), 0), call.result.numel())
-
-
-@counts("kthvalue", "mode")
-def selection(recorder: Recorder, call: Call) -> None:
-    """Comparisons of a merge sort along the axis, n * ceil(log2 n)."""
-    x = call.tensors[0]
-    axis = call.get(2, "dim", -1) if call.name == "kthvalue" else call.get(1, "dim", -1)
-    width = x.shape[axis] if x.dim() else 1
-    _charge(recorder, call.name, (0, 0, max(0, width - 1).bit_length(), 0), x.numel())
-
-
-@counts("affine_grid_generator")
-def affine_grid(recorder: Recorder, call: Call) -> None:
-    """theta [n, d, d + 1] maps each position: d multiplications and d additions for each coordinate."""
-    axes = call.result.shape[-1]
-    _charge(recorder, call.name, (axes, axes, 0, 0), call.result.numel())
-
-
-_GRID_TAPS = {0: 2, 1: 1, 2: 4}
-"""Neighbours along each axis: linear, nearest, cubic."""
-
-
-@counts("grid_sampler", "grid_sampler_2d", "grid_sampler_3d", "cudnn_grid_sampler")
-def grid_sample(recorder: Recorder, call: Call) -> None:
-    """Each position is scaled to pixels, then every channel is a weighted sum of its neighbours.
-
-    For d axes and k neighbours along each: one addition and one multiplication for each coordinate; k^d weights of
-    d - 1 multiplications each for each position (from d differences and one complement for each, or the 3 additions and
-    4 multiplications of a cubic for each neighbour); k^d multiplications and k^d - 1 additions for each output.
-    """
-    grid, out = call.tensors[1], call.result
-    axes = grid.shape[-1]
-    neighbours = _GRID_TAPS[int(call.get(2, "interpolation_mode", 0))]
-    positions = grid.numel() // axes
-    taps = neighbours**axes
-    adds, muls, compares = grid.numel(), grid.numel(), 0
-    if neighbours == 1:
-        compares = grid.numel()  # rounding
-    else:
-        along = {2: (2, 0), 4: (12, 16)}[neighbours]
-        adds += grid.numel() * along[0] + out.numel() * (taps - 1)
-        muls += grid.numel() * along[1] + positions * taps * (axes - 1) + out.numel() * taps
-    recorder.arithmetic("grid_sample", adds=adds, muls=muls, compares=compares)
-    recorder.note("counted", call.name)
-
-
-_REDUCTIONS: dict[str, Rate] = {
-    # one step of a scattered reduction that does not add up
-    **dict.fromkeys(("amax", "amin"), (0, 0, 1, 0)),
-    **dict.fromkeys(("prod", "multiply"), (0, 1, 0, 0)),
-}
-
-
-@counts("bincount", "histc")
-def histogram(recorder: Recorder, call: Call) -> None:
-    """One addition for each element; where it falls is found by one multiplication and one addition, if it is real."""
-    found = (1, 1, 0, 0) if call.name == "histc" else (0, 0, 0, 0)
-    _charge(recorder, call.name, (1 + found[0], found[1], 0, 0), call.tensors[0].numel())
-
-
-@counts("index_add", "scatter_add", "index_put", "scatter", "scatter_reduce", "index_reduce", "_unsafe_index_put")
-def scattered(recorder: Recorder, call: Call) -> None:
-    """One addition for each element scattered, where they are added up; a plain write costs nothing."""
-    adds_up = call.name.endswith(("_add", "_reduce")) or "reduce" in call.kwargs
-    if "index_put" in call.name:
-        adds_up = bool(call.get(3, "accumulate", False))
-    if not adds_up:
-        recorder.note("free", call.name, reason="copy: values are moved, not changed")
-        return
-    reduce = call.get(4, "reduce") if call.name.endswith("_reduce") else call.kwargs.get("reduce", "sum")
-    elements = call.tensors[-1].numel()
-    if "index_put" in call.name:  # its values may be one number for all
-        where = tuple(slice(None) if index is None else index for index in call.args[1])
-        elements = call.args[0][where].numel()
-    _charge(recorder, call.name, _REDUCTIONS.get(reduce, (1, 0, 0, 0)), elements)
-    if reduce == "mean":
-        recorder.arithmetic(call.name, specials=call.result.numel())
-    if call.kwargs.get("alpha", 1) not in (1, -1):
-        recorder.arithmetic("scaling", muls=elements)
 
 
 @counts("native_batch_norm", "_native_batch_norm_legit", "_native_batch_norm_legit_no_training", "cudnn_batch_norm",
@@ -408,7 +281,7 @@ def batch_norm(recorder: Recorder, call: Call) -> None:
     x, elements = call.tensors[0], call.result.numel()
     recorder.note("counted", call.name)
     if call.name.endswith(("batch_norm", "legit")) and bool(call.get(5, "training", False)):
-        _charge(recorder, "batch_norm", _DATA_NORM, elements)
+        charge(recorder, "batch_norm", _DATA_NORM, elements)
     elif _folds(recorder, x):
         recorder.arithmetic("batch_norm (folded)", adds=0 if _is_biased(recorder, x) else elements)
     else:
@@ -443,19 +316,19 @@ def _is_biased(recorder: Recorder, x: Tensor) -> bool:
 @counts("native_layer_norm", "native_group_norm", "_fused_rms_norm", "rms_norm")
 def data_norm(recorder: Recorder, call: Call) -> None:
     """Mean, variance, scale, shift: 4 additions and 3 multiplications for each element (not foldable: data decide)."""
-    _charge(recorder, call.name, _DATA_NORM, call.tensors[0].numel())
+    charge(recorder, call.name, _DATA_NORM, call.tensors[0].numel())
 
 
 @counts("_thnn_fused_lstm_cell")
 def fused_lstm_cell(recorder: Recorder, call: Call) -> None:
     """For each hidden element: 9 additions (biases, gates, state), 3 multiplications, 5 gate functions."""
-    _charge(recorder, "lstm_cell", (9, 3, 0, 5), call.result.numel())
+    charge(recorder, "lstm_cell", (9, 3, 0, 5), call.result.numel())
 
 
 @counts("_thnn_fused_gru_cell")
 def fused_gru_cell(recorder: Recorder, call: Call) -> None:
     """For each hidden element: 10 additions (biases, gates, state), 3 multiplications, 3 gate functions."""
-    _charge(recorder, "gru_cell", (10, 3, 0, 3), call.result.numel())
+    charge(recorder, "gru_cell", (10, 3, 0, 3), call.result.numel())
 
 
 @counts("_embedding_bag", "_embedding_bag_forward_only")
@@ -473,13 +346,6 @@ def embedding_bag(recorder: Recorder, call: Call) -> None:
         muls=weighted + (out.numel() if mode == 1 else 0),
     )
     recorder.note("counted", call.name)
-
-
-@counts("topk", "sort", "argsort", "unique", "_unique2", "unique_dim")
-def sorting(recorder: Recorder, call: Call) -> None:
-    """Comparisons of a merge sort, n * ceil(log2 n) for n elements."""
-    elements = call.tensors[0].numel()
-    _charge(recorder, call.name, (0, 0, max(0, elements - 1).bit_length(), 0), elements)
 
 
 def _window(kernel: int | list[int], call: Call) -> int:
