@@ -128,6 +128,27 @@ def operand_class(values: Iterable[float]) -> tuple[str, float | None]:
     return "real", None
 
 
+def channel_class(x: Nested) -> str | None:
+    """Class of x [n c ...] if every channel has one height: binary, ternary, or None where some channel has two.
+
+    None as well where the data do not prove it: in half of the active channels a spike must have come twice and gone
+    once.
+    """
+    active = proven = 0
+    signs = set()
+    for channel in range(len(x[0])):
+        values = [value for sample in x for value in flat(sample[channel])]
+        present = [value for value in values if value != 0]
+        if len({abs(value) for value in present}) > 1:
+            return None
+        signs |= {value > 0 for value in present}
+        active += bool(present)
+        proven += len(present) >= 2 and len(present) < len(values)
+    if 2 * proven < active or not active:
+        return None
+    return "ternary" if len(signs) == 2 else "binary"
+
+
 def _gcd(a: Fraction, b: Fraction) -> Fraction:
     while b:
         a, b = b, a % b
@@ -316,6 +337,17 @@ def matmul(a: Nested, b: Nested) -> Tally:
                 yield (u if v != 0 else 0.0), 1.0, True
 
     return tally(taps(), [])
+
+
+def matmul_units(a: Nested, b: Nested) -> int:
+    """Accumulates of a binary chip: a [m k] of whole numbers times b [k n] is a[i][r] of them for each b[r][j] != 0."""
+    units = 0
+    for row in a:
+        for r, value in enumerate(row):
+            for other in b[r]:
+                if other != 0:
+                    units += abs(round(value))
+    return units
 
 
 # ---------------------------------------------------------------- attention

@@ -72,6 +72,10 @@ def profile_command(
     ] = None,
     seed: Annotated[int, typer.Option(metavar="N", help="With --model: seed of weights drawn anew.")] = 0,
     baseline: Annotated[bool, typer.Option("--baseline/--no-baseline", help="Run the ANN twin as well.")] = True,
+    fold: Annotated[
+        bool,
+        typer.Option("--fold/--no-fold", help="Fold a batch norm right behind a layer into it, or count it."),
+    ] = True,
     strict: Annotated[bool, typer.Option("--strict", help="Fail if any work is not counted or not priced.")] = False,
     format: FormatOption = None,
     json: JsonOption = False,
@@ -141,6 +145,7 @@ def profile_command(
             method=method,
             strict=strict,
             baseline=baseline,
+            fold=fold,
             progress=advance,
         )
     document = assessment.to_dict()

@@ -92,6 +92,8 @@ def _layer(layer: LayerCounts, till: _Till, *, skip_zeros: bool) -> ReportRow:
         connections=layer.connections,
         events=layer.events,
         effective_events=layer.effective_events,
+        operand_bits=layer.operand_bits,
+        weight_bits=layer.weight_bits,
         macs=macs,
         acs=acs,
         adds=layer.bias_adds,

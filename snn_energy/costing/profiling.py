@@ -27,7 +27,7 @@ def profile(
         data: one tensor, the arguments of one call, or an iterable of these, see `trace`.
         hardware: name of a shipped profile, path of a TOML file, or a loaded profile.
         method: see `price`.
-        **options: passed to `trace` (samples, time_steps, strict, batch_axis, progress, on_output).
+        **options: passed to `trace` (samples, time_steps, strict, batch_axis, fold, progress, on_output).
 
     Raises:
         SnnEnergyError: what `trace` and `price` raise.

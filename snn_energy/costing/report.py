@@ -38,6 +38,8 @@ class ReportRow:
     connections: int = 0
     events: int = 0
     effective_events: int = 0
+    operand_bits: int = 0
+    weight_bits: int = 0
     macs: int = 0
     acs: int = 0
     updates: int = 0

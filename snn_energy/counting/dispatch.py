@@ -10,8 +10,20 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from snn_energy.counting.channel_axis import channel_after
 from snn_energy.counting.observe import is_dyadic
-from snn_energy.counting.ops import COUNTED, FREE, PRODUCTS, VIEWS, Call, Product, table_name
+from snn_energy.counting.ops import (
+    BITS,
+    COUNTED,
+    FREE,
+    PRODUCTS,
+    READS_COMPLEX,
+    READS_QUANTISED,
+    VIEWS,
+    Call,
+    Product,
+    table_name,
+)
 from snn_energy.counting.ops.products import RECURRENT
 from snn_energy.counting.ops.registry import Row
 from snn_energy.counting.recorder import ROOT, Recorder
@@ -24,7 +36,9 @@ _TWO_MEANINGS = {"max", "min", "dropout"}
 """Names that are also a composite of another meaning: taken apart where they arrive whole."""
 _SOFTMAX = {"_softmax", "_safe_softmax"}
 _MOVES = VIEWS | {"cat", "stack"}
-_KEEPS_BIAS = {"view", "_unsafe_view", "reshape", "unflatten", "unsqueeze", "squeeze", "clone"}
+_KEEPS_BITS = _MOVES | {"relu", "max_pool2d_with_indices", "max_pool3d_with_indices", "dropout"}
+_KEEPS_HEIGHTS = _KEEPS_BITS | {"im2col", "constant_pad_nd"}
+_JOINS_HEIGHTS = {"cat", "stack", "where"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,9 +108,13 @@ class CountingMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
             out = func(*args, **kwargs)
             recorder.products += product is not None
             recorder.note("free", name, reason=FREE.get(name, "weights only: computed once, at load time"))
-            self._hang(out, Tag(recorder.token, Origin.WEIGHT, names=names))
+            self._hang(
+                out, Tag(recorder.token, Origin.WEIGHT, names=names, bits=self._weight_bits(name, args, tensors))
+            )
             return out
-        foreign = (row is not None or product is not None) and any(is_foreign(t) for t in tensors)
+        foreign = (row is not None and any(is_unreadable(t, name in READS_COMPLEX) for t in tensors)) or (
+            product is not None and any(is_foreign(t) for t in tensors) and name not in READS_QUANTISED
+        )
         after = None
         if product is not None:
             origin = Origin.DATA  # counted, so what it feeds is counted as well
@@ -146,9 +164,19 @@ class CountingMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if source is None or source.origin is not Origin.DATA or source.padding is not None:
             return None
         out: Tensor = func(*args)
-        tag = Tag(recorder.token, Origin.DATA, spike_scale=source.spike_scale, grid=source.grid, softmax=source.softmax)
-        if known.name in _KEEPS_BIAS:
-            tag.biased, tag.projection = source.biased, source.projection
+        tag = Tag(
+            recorder.token,
+            Origin.DATA,
+            spike_scale=source.spike_scale,
+            grid=source.grid,
+            scaled=source.scaled,
+            bits=source.bits,
+            softmax=source.softmax,
+        )
+        if source.projection is not None:
+            tag.channel = channel_after(known.name, source.channel, x, out)
+            if tag.channel is not None:
+                tag.biased, tag.projection = source.biased, source.projection
         recorder.mark(out, tag, version_of(x))
         recorder.note("free", known.name, reason=known.reason or "")
         return out
@@ -168,6 +196,14 @@ class CountingMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
             for factor in factors
         )
 
+    def _weight_bits(self, name: str, args: tuple[Any, ...], tensors: tuple[Tensor, ...]) -> int | None:
+        """Bits of a weight made of weights, where a quantiser left fewer than their type has."""
+        quantiser = BITS.get(name)
+        if quantiser is not None:
+            return quantiser(args)
+        tag = self.recorder.tag(tensors[0]) if name in VIEWS else None
+        return None if tag is None else tag.bits
+
     def _track(
         self,
         known: _Operator,
@@ -183,14 +219,24 @@ class CountingMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if known.mutable and origin is Origin.DATA and isinstance(out, Tensor):
             recorder.wrote_data(out)
         tag = Tag(recorder.token, origin, names=names)
+        tag.scaled = name in _JOINS_HEIGHTS
+        source = recorder.tag(tensors[0]) if tensors and name in _KEEPS_HEIGHTS else None
+        if source is not None:
+            tag.scaled |= source.scaled
+            if source.bits is not None and name in _KEEPS_BITS:
+                tag.bits = max(recorder.bits(tensor) for tensor in tensors)
+        quantiser = BITS.get(name)
+        if quantiser is not None:
+            tag.bits = quantiser(args)
         if known.moves and tensors:
-            source = recorder.tag(tensors[0])
             if source is not None:
                 tag.softmax = source.softmax
                 if source.padding and isinstance(out, Tensor) and name not in ("cat", "stack"):
                     tag.padding = _kept(source.padding, tensors[0], out)
-                if name in _KEEPS_BIAS:
-                    tag.biased, tag.projection = source.biased, source.projection
+                if source.projection is not None and isinstance(out, Tensor):
+                    tag.channel = channel_after(name, source.channel, tensors[0], out)
+                    if tag.channel is not None:
+                        tag.biased, tag.projection = source.biased, source.projection
             tag.spike_scale = _common_scale(recorder, tensors)
             tag.grid = _common_grid(recorder, tensors)
         elif name in _KEEPS_GRID and origin is Origin.DATA:
@@ -211,7 +257,15 @@ class CountingMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
         elif isinstance(out, (tuple, list)):
             for one in out:
                 if isinstance(one, Tensor):
-                    common = Tag(tag.owner, tag.origin, names=tag.names, spike_scale=tag.spike_scale, grid=tag.grid)
+                    common = Tag(
+                        tag.owner,
+                        tag.origin,
+                        names=tag.names,
+                        spike_scale=tag.spike_scale,
+                        grid=tag.grid,
+                        scaled=tag.scaled,
+                        bits=tag.bits,
+                    )
                     self.recorder.mark(one, common, version)
 
 
@@ -279,14 +333,23 @@ def _kept(padding: Padding, source: Tensor, out: Tensor) -> Padding | None:
     return padding[-axes:] if same and source.numel() == out.numel() else None
 
 
+def is_unreadable(tensor: Tensor, reads_complex: bool = False) -> bool:
+    """True for layouts and number types whose arithmetic no row describes."""
+    return tensor.layout is not torch.strided or (tensor.is_complex() and not reads_complex)
+
+
 def is_foreign(tensor: Tensor) -> bool:
-    """True for layouts and number types that the rows do not read."""
-    return tensor.layout is not torch.strided or tensor.is_complex() or tensor.is_quantized
+    """True for tensors whose values the rows of products do not read."""
+    return is_unreadable(tensor) or tensor.is_quantized
 
 
 def _bound(tensors: tuple[Tensor, ...], out: Any) -> int:
-    """Every output element against every input element: no operator whose outputs are sums over inputs does more."""
+    """Every output element against every input element: no operator whose outputs are sums over inputs does more.
+
+    Complex numbers multiply with four real products.
+    """
     results = out if isinstance(out, (tuple, list)) else (out,)
+    factor = 4 if any(isinstance(one, Tensor) and one.is_complex() for one in (*tensors, *results)) else 1
     outputs = sum(one.numel() for one in results if isinstance(one, Tensor))
     inputs = sum(tensor.numel() for tensor in tensors)
-    return max(1, outputs) * max(1, inputs)
+    return factor * max(1, outputs) * max(1, inputs)

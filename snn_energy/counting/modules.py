@@ -9,7 +9,7 @@ module that multiplies has to work out for that is kept as its site, and used ag
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -49,6 +49,7 @@ class ProductSite:
     settings: tuple[object, ...]
     shape: torch.Size
     dtype: torch.dtype
+    bits: int | None
     projection: WeightProjection
     wiring: Wiring
     map_shape: tuple[int, ...] | None
@@ -61,6 +62,7 @@ class ProductSite:
             x.shape == self.shape
             and x.dtype is self.dtype
             and tag.padding is None
+            and tag.bits == self.bits
             and own["weight"] is self.weight
             and own["bias"] is self.bias
             and _settings(self.module) == self.settings
@@ -76,7 +78,7 @@ class ProductSite:
             def add() -> None:
                 projection.hold(self.wiring, rows, tag, self.map_shape, bias=biased)
         else:
-            seen = sighted(projection.operand, rows, x, tag, self.map_shape)
+            seen = sighted(projection.operand, rows, x, tag, self.map_shape, channels=1)
 
             def add() -> None:
                 projection.feed(self.wiring, rows.shape[0], *seen, bias=biased)
@@ -84,7 +86,9 @@ class ProductSite:
         def finish(out: Tensor | None) -> None:
             if out is None:
                 return
-            hang_tag(out, Tag(recorder.token, Origin.DATA, biased=biased, projection=projection.key))
+            channel = 1 if self.map_shape is None else out.dim() - 1
+            tag = Tag(recorder.token, Origin.DATA, biased=biased, projection=projection.key, channel=channel)
+            hang_tag(out, tag)
             add()
             recorder.note("counted", self.operator)
 
@@ -101,8 +105,8 @@ class Replay:
     before: tuple[object, ...]
     """What was known of the input."""
     charges: list[Callable[[], None]]
-    after: float | None
-    """Spike scale of the output."""
+    after: Tag | None
+    """What was known of the output."""
 
     def fits(self, x: Tensor, tag: Tag) -> bool:
         """True if the next call would charge the same."""
@@ -114,7 +118,7 @@ class Replay:
         def finish(out: Tensor | None) -> None:
             if out is None:
                 return
-            hang_tag(out, Tag(recorder.token, Origin.DATA, spike_scale=self.after))
+            hang_tag(out, Tag(recorder.token, Origin.DATA) if self.after is None else replace(self.after))
             for charge in self.charges:
                 charge()
 
@@ -122,7 +126,7 @@ class Replay:
 
 
 def _facts(tag: Tag) -> tuple[object, ...]:
-    return (tag.projection, tag.biased, tag.spike_scale)
+    return (tag.projection, tag.biased, tag.channel, tag.spike_scale, tag.grid, tag.scaled, tag.bits)
 
 
 def shortcut(recorder: Recorder, module: nn.Module, args: tuple[Any, ...]) -> Finish | None:
@@ -187,6 +191,7 @@ def _remembered(
             _settings(module),
             x.shape,
             x.dtype,
+            None if tag is None else tag.bits,
             after.projection,
             after.seen.wiring,
             map_shape,
@@ -222,8 +227,9 @@ def _counted(recorder: Recorder, module: nn.Module, name: str, args: tuple[Any, 
         finally:
             recorder.journal = None
         if tag is not None and id(module) in recorder.paths:
-            scale = recorder.spike_scale(out)
-            recorder.sites[id(module)] = Replay(module, _settings(module), x.shape, _facts(tag), charges, scale)
+            known = recorder.tag(out)
+            made = None if known is None else replace(known)
+            recorder.sites[id(module)] = Replay(module, _settings(module), x.shape, _facts(tag), charges, made)
 
     return after
 

@@ -29,10 +29,21 @@ def call_site() -> tuple[str, int, int]:
 
 def inside_einsum() -> bool:
     """True if the operator comes straight from torch.einsum."""
+    return _einsum_frame() is not None
+
+
+def einsum_of_many() -> FrameType | None:
+    """The running call of torch.einsum on three operands or more, which makes several products of one line."""
+    frame = _einsum_frame()
+    return frame if frame is not None and len(frame.f_locals.get("args", ())) > 3 else None
+
+
+def _einsum_frame() -> FrameType | None:
     for frame in _frames():
         if not frame.f_code.co_filename.startswith(_OWN_CODE):
-            return frame.f_code.co_name == "einsum" and frame.f_code.co_filename.startswith(_TORCH_CODE)
-    return False
+            here = frame.f_code.co_name == "einsum" and frame.f_code.co_filename.startswith(_TORCH_CODE)
+            return frame if here else None
+    return None
 
 
 def _frames() -> Iterator[FrameType]:

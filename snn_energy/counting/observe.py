@@ -9,12 +9,13 @@ sums cost 5 to 20 times as much for the same tensor. The proof that a tensor lie
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
 
-from snn_energy.counting.values import MAX_LEVEL, REAL, ValueSet
+from snn_energy.counting.channels import ChannelTrack
+from snn_energy.counting.values import MAX_LEVEL, REAL, Run, ValueSet
 from snn_energy.errors import TraceError
 
 _SAMPLE = 4096
@@ -43,14 +44,21 @@ class Operand:
     values: ValueSet = field(default_factory=ValueSet)
     nonzero: Tensor | None = None
     """Non-zero elements so far, where the projection's own map does not tell them: a float64 scalar on the device."""
+    track: ChannelTrack = field(default_factory=ChannelTrack)
     _guess: float | None = None
     _proven: ValueSet | None = None
 
-    def look(self, x: Tensor, known_scale: float | None = None, grid: float | None = None) -> Look:
+    def look(
+        self, x: Tensor, known_scale: float | None = None, grid: float | None = None, *, channels: int = 0
+    ) -> Look:
         """Mask and class of one operand tensor of any shape.
 
-        `known_scale` is a spike scale that is already proven, `grid` a power of two of which every value is a
-        multiple >= 0, proven likewise.
+        Args:
+            x: the operand.
+            known_scale: a spike scale that is already proven.
+            grid: a power of two of which every value is a multiple >= 0, proven likewise.
+            channels: how many axes after the first tell input channels apart; 0 where weights cannot take in a scale
+                of their own for each channel.
         """
         if known_scale is not None:
             return self._look_at_spikes(x, known_scale)
@@ -58,23 +66,21 @@ class Operand:
             mask = x.to(torch.float32)
             values = self._saw([1.0], x, positive=True, negative=False)  # binary by type
             return Look(mask, mask, 1.0, values)
-        if self.values.many or x.numel() == 0:
+        if not channels and x.numel():
+            self.track.alive = False
+        if (self.values.many and not self.track.alive) or x.numel() == 0:
             return Look(_mask(x), None, 1.0)
-        if grid is not None:
-            look = self._look_on_grid(x, grid, [])
-            if look is not None:
-                return look
+        look = None if grid is None or self.track.alive else self._look_on_grid(x, grid, [])
+        if look is not None:
+            return look
         if self._guess is not None and (x.is_floating_point() or self._guess == int(self._guess)):
             mask = _equals(x, self._guess)
             if _is_zero(torch.sub(x, mask.to(x.dtype), alpha=_scalar(self._guess, x))):
                 return Look(mask, mask, abs(self._guess))
-        if len(self.values.magnitudes) > 1 and not self.values.negative:
+        if not self.track.alive and len(self.values.magnitudes) > 1 and not self.values.negative:
             unit = self.values.unit
-            if _all_on_grid(x, unit):
-                look = self._look_on_grid(x, unit, [])
-                if look is not None:
-                    return look
-        return self._look_closely(x)
+            look = self._look_on_grid(x, unit, []) if _all_on_grid(x, unit) else None
+        return self._look_closely(x, channels) if look is None else look
 
     def _look_at_spikes(self, x: Tensor, scale: float) -> Look:
         values = self._proven
@@ -113,7 +119,7 @@ class Operand:
         level = x if unit == 1 and as_it_is else x.to(_sum_type(x)) * (1 / unit)
         return Look(_mask(x), level if is_dyadic(unit) else level.round(), unit, exact)
 
-    def _look_closely(self, x: Tensor) -> Look:
+    def _look_closely(self, x: Tensor, channels: int) -> Look:
         low, high = (bound.item() for bound in torch.aminmax(x))
         if not (abs(low) < float("inf") and abs(high) < float("inf")):  # also true of NaN
             raise TraceError(
@@ -126,9 +132,6 @@ class Operand:
             return Look(mask, mask, self.values.unit, ValueSet())
         magnitude = x if low >= 0 else x.abs()
         sample = _few(magnitude)
-        if len(sample) > MAX_LEVEL:
-            self.values = REAL
-            return Look(_mask(x), None, 1.0)
         if sample in ([], [top]):  # perhaps one height of spike
             mask = _mask(x)
             if _is_zero(torch.sub(magnitude, mask.to(x.dtype), alpha=_scalar(top, x))):
@@ -136,6 +139,12 @@ class Operand:
                 if low >= 0 or high <= 0:
                     self._guess = high if high > 0 else low
                 return Look(mask, mask, top, values)
+        self._signs(positive=high > 0, negative=low < 0)
+        if self.track.alive:
+            self.track.follow(x, channels)
+        if self.values.many or len(sample) > MAX_LEVEL:
+            self.values = REAL
+            return Look(_mask(x), None, 1.0)
         return self._look_at_levels(x, magnitude, sample, positive=high > 0, negative=low < 0)
 
     def _look_at_levels(
@@ -143,7 +152,7 @@ class Operand:
     ) -> Look:
         """|n| of every element and the unit, or REAL where the values are no small multiples of one unit."""
         guess = ValueSet.of(sample, positive=True, negative=False, eps=_eps(x))
-        if not (guess.many or negative) and _all_on_grid(x, guess.unit):
+        if not (guess.many or negative or self.track.alive) and _all_on_grid(x, guess.unit):
             look = self._look_on_grid(x, guess.unit, sample)
             if look is not None:
                 return look
@@ -165,12 +174,22 @@ class Operand:
         """Non-zero elements tallied."""
         return 0 if self.nonzero is None else int(self.nonzero.item())
 
-    def seen(self, spikes: int) -> ValueSet:
-        """The values this operand took, given how many of them were non-zero."""
-        return self.values if spikes else ValueSet()
+    def seen(self, spikes: int, channels: tuple[Run, ...] = ()) -> ValueSet:
+        """The values this operand took, given how many of them were non-zero and what its channels were."""
+        if not spikes:
+            return ValueSet(channels=channels)
+        if self.values.many and channels:
+            return ValueSet(many=True, positive=self.track.positive, negative=self.track.negative, channels=channels)
+        return replace(self.values, channels=channels) if channels else self.values
+
+    def _signs(self, *, positive: bool, negative: bool) -> None:
+        """Remember the signs: a real-valued set forgets its own."""
+        self.track.positive |= positive
+        self.track.negative |= negative
 
     def _saw(self, magnitudes: list[float], x: Tensor, *, positive: bool, negative: bool) -> ValueSet:
         """Join these magnitudes to the running values; returns them as a set of their own."""
+        self._signs(positive=positive, negative=negative)
         seen = ValueSet.of(magnitudes, positive=positive, negative=negative, eps=_eps(x))
         self.join(seen)
         return seen

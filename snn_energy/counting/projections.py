@@ -73,8 +73,9 @@ class Held:
 
     wiring: Wiring
     scale: float | None
-    """Spike scale that is already proven of all of them; likewise the grid."""
+    """Spike scale that is already proven of all of them; likewise the grid, and whether constants scaled them."""
     grid: float | None
+    scaled: bool
     map_shape: tuple[int, ...] | None
     operands: list[Tensor] = field(default_factory=list)
     elements: int = 0
@@ -97,6 +98,7 @@ class WeightProjection:
     calls: int = 0
     bias_adds: int = 0
     operand_bits: int = 0
+    weight_bits: int = 0
     maps: dict[Wiring, Maps] = field(default_factory=dict)
     held: Held | None = None
     settled: list[tuple[Wiring, Maps, int]] = field(default_factory=list)
@@ -153,12 +155,12 @@ class WeightProjection:
         if (
             held is None
             or held.wiring is not wiring
-            or (held.scale, held.grid) != (tag.spike_scale, tag.grid)
+            or (held.scale, held.grid, held.scaled) != (tag.spike_scale, tag.grid, tag.scaled)
             or held.operands[0].dtype is not x.dtype
             or held.elements > HELD_ELEMENTS
         ):
             self.look_at_held()
-            held = self.held = Held(wiring, tag.spike_scale, tag.grid, map_shape)
+            held = self.held = Held(wiring, tag.spike_scale, tag.grid, tag.scaled, map_shape)
         held.operands.append(x.clone())
         held.elements += x.numel()
         self.calls += 1
@@ -171,8 +173,25 @@ class WeightProjection:
         if held is None:
             return
         x = torch.cat(held.operands)
-        look = self.operand.look(x, held.scale, held.grid)
+        look = self.operand.look(x, held.scale, held.grid, channels=int(held.scaled))
         self._put(held.wiring, x.shape[0], *mapped(look, held.map_shape), look.unit)
+
+    def _values(self, spikes: int, parts: list[tuple[Wiring, Maps, int]], counts: list[Tensor]) -> ValueSet:
+        """The values of the operand, given the non-zero counts of each part."""
+        if self.partner is not None:
+            return self.operand.seen(self.operand.spikes)
+        channels = self.operand.track.runs(
+            (
+                wiring.by_channel(own),
+                maps.rows * (own.numel() // max(1, wiring.by_channel(own).numel())),
+                {
+                    height: wiring.by_channel(own if maps.others is None and len(maps.spikes_by_unit) == 1 else part)
+                    for height, part in maps.spikes_by_unit.items()
+                },
+            )
+            for own, (wiring, maps, _) in zip(counts, parts, strict=True)
+        )
+        return self.operand.seen(spikes, channels)
 
     def finish(self) -> LayerCounts:
         """Apply the fan-out maps, once for each geometry and state of the weights."""
@@ -181,7 +200,7 @@ class WeightProjection:
         shared = max(1, self.weight.numel() // max(1, self.unique_weights))
         counts = [maps.nonzero() for _, maps, _ in parts]
         spikes = sum(int(own.sum()) for own in counts)
-        values = self.operand.seen(spikes if self.partner is None else self.operand.spikes)
+        values = self._values(spikes, parts, counts)
         partner = None if self.partner is None else self.partner.seen(self.partner.spikes)
         real = values.many or (partner is not None and partner.many)
         unit = values.unit * (1.0 if partner is None else partner.unit)
@@ -213,7 +232,7 @@ class WeightProjection:
             weights=self.unique_weights,
             zero_weights=int((self.weight == 0).sum()) // shared if self.pruned else 0,
             operand_bits=self.operand_bits,
-            weight_bits=self.weight.element_size() * 8,
+            weight_bits=self.weight_bits,
             geometry=geometries.pop() if len(geometries) == 1 else None,
         )
 
@@ -306,24 +325,36 @@ class Sight:
         """True if this is all that `operand` would find in the tensor."""
         if self.version != version or self.mask.shape != shape:
             return False
+        if operand.track.alive and not (self.exact and len(self.values.magnitudes) <= 1):
+            return False  # the operand's channels may have heights of their own: it must look itself
         if self.exact or self.values == operand.values:
             return True
         return self.values.many and operand.values.many
 
 
 def sighted(
-    operand: Operand, x: Tensor, source: Tensor, tag: Tag | None, shape: tuple[int, ...] | None = None
+    operand: Operand,
+    x: Tensor,
+    source: Tensor,
+    tag: Tag | None,
+    shape: tuple[int, ...] | None = None,
+    *,
+    channels: int,
 ) -> tuple[Tensor, Tensor | None, float]:
     """Maps of masks and levels of the operand x[rows, ...] and their unit; one look serves all that are fed `source`.
 
-    `x` is `source` (whose tag is `tag`), or a view of it whose leading axis is to be summed.
+    `x` is `source` (whose tag is `tag`), or a view of it whose leading axis is to be summed; the `channels` axes after
+    that one tell input channels apart.
     """
     version = version_of(source)
     sight = None if tag is None else tag.sight
     if isinstance(sight, Sight) and sight.serves(operand, version, x.shape[1:] if shape is None else torch.Size(shape)):
         operand.join(sight.values)
         return sight.mask, sight.level, sight.unit
-    look = operand.look(x, *(() if tag is None else (tag.spike_scale, tag.grid)))
+    if tag is None:
+        look = operand.look(x)
+    else:
+        look = operand.look(x, tag.spike_scale, tag.grid, channels=channels if tag.scaled else 0)
     mask, level = mapped(look, shape)
     if tag is not None and not source.is_inference():
         values = operand.values if look.exact is None else look.exact

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from types import FrameType
 from typing import Any, Protocol
 
 from torch import Tensor, nn
@@ -67,7 +68,9 @@ class _ArithmeticTally:
 class Recorder:
     """Collects the facts of one trace, over all its batches."""
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: nn.Module, *, fold: bool = True) -> None:
+        self.fold = fold
+        """Whether a batch norm right behind a projection folds into it."""
         self.paths: dict[int, str] = {id(m): eager_name(name) for name, m in model.named_modules()}
         self.modules = list(model.modules())  # keeps the identities of `paths` alive
         self.stack: list[nn.Module] = []
@@ -93,6 +96,7 @@ class Recorder:
         self.token = object()
         """Marks the tags of this trace; a tag must not keep the recorder alive."""
         self._step_of: dict[str, int] = {}
+        self._many: tuple[FrameType | None, int] = (None, 0)
         for module in self.modules:
             row = neuron_row(module)
             if row is not None:
@@ -215,6 +219,16 @@ class Recorder:
             return None if tag is None else tag.grid
         return tag.spike_scale if is_dyadic(tag.spike_scale) else None
 
+    def scaled(self, tensor: Tensor) -> bool:
+        """Whether constants of the network gave a tensor's values their heights."""
+        tag = self.tag(tensor)
+        return tag is not None and tag.scaled
+
+    def bits(self, tensor: Tensor) -> int:
+        """Bits of one value: those of the quantiser that it went through, else of its type."""
+        tag = self.tag(tensor)
+        return tensor.element_size() * 8 if tag is None or tag.bits is None else tag.bits
+
     # -- names -------------------------------------------------------------------------------------------------
 
     def weight_name(self, names: tuple[str, ...], weight: Tensor) -> str | None:
@@ -242,6 +256,8 @@ class Recorder:
                 break
         whole = stem(names)
         owner, _, leaf = whole.rpartition(".")
+        if path and whole == path:  # a module's weight times something else of that module, like its norm's scale
+            return path + part
         if owner == path:
             return ((path or ROOT) if leaf == "weight" else whole) + part
         if whole.startswith(f"{path}.") or not path:
@@ -274,6 +290,14 @@ class Recorder:
         """True for a registered buffer whose name ends in one of the suffixes."""
         known = self._known.get(id(tensor))
         return known is not None and known[1].origin is Origin.CONSTANT and known[1].names[0].endswith(suffixes)
+
+    def step_in(self, frame: FrameType | None) -> int:
+        """How many products the running call `frame` has made before; 0 for those that make one only."""
+        if frame is None:
+            return 0
+        known, step = self._many
+        self._many = (frame, step + 1 if known is frame else 0)  # holding the frame keeps its identity from others
+        return self._many[1]
 
     def numbered(self, name: str) -> str:
         """`name`, or `name#2` and so on if earlier projections took it."""
@@ -320,7 +344,7 @@ class Recorder:
         if tally is None:
             tally = self.neuron_tallies[name] = NeuronTally(row)
         self._step_of[name] = tally.add(spikes, self._step_of.get(name, 0), tapped)
-        hang_tag(spikes, Tag(self.token, Origin.DATA, spike_scale=row.binary_scale))
+        hang_tag(spikes, Tag(self.token, Origin.DATA, spike_scale=row.binary_scale, scaled=True))
 
     def is_data(self, tensor: Tensor) -> None:
         """Note that a tensor from inside a neuron depends on the samples."""
@@ -349,6 +373,7 @@ class Recorder:
 
     def close(self) -> None:
         """Take back what was hung on tensors that outlive the trace: state and weights kept by the modules."""
+        self._many = (None, 0)
         for _, tensor in self._plain_tensors():
             drop_tag(tensor)
 

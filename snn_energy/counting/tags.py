@@ -54,6 +54,12 @@ class Tag:
     """A power of two of which every value is known to be a multiple >= 0, where values are no plain spikes."""
     sight: Sight | None = None
     """What the projections fed so far found in it."""
+    channel: int | None = None
+    """For the output of a weight projection: the axis of its output channels."""
+    scaled: bool = False
+    """Whether constants of the network gave it heights, so that each channel may have one of its own."""
+    bits: int | None = None
+    """Bits of one value, where they are fewer than the tensor's type has: after a quantiser."""
     softmax: bool = False
     """Output of a softmax: tells the two products of an attention apart."""
 

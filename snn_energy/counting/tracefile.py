@@ -27,7 +27,7 @@ import sys
 import unicodedata
 import zlib
 from collections.abc import Callable
-from dataclasses import is_dataclass
+from dataclasses import is_dataclass, replace
 from functools import cache
 from os import PathLike
 from pathlib import Path
@@ -236,7 +236,7 @@ def _record(kind: Any, value: object, where: str) -> Any:
             raise _MisfitError(f"{place} {what} {_shown(min(keys))} (expected {', '.join(hints)})")
     inside = f"{where}." if where else ""
     made = kind(**{name: _value(hint, value[name], f"{inside}{name}") for name, hint in hints.items()})
-    if isinstance(made, ValueSet) and made != _canonical(made):
+    if isinstance(made, ValueSet) and replace(made, channels=()) != _canonical(made):
         raise _MisfitError(
             f"{place} must hold ascending magnitudes that are small multiples of one unit and at least one sign, "
             f"or nothing, or many alone (got {_shown(list(made.magnitudes))})"
@@ -246,8 +246,10 @@ def _record(kind: Any, value: object, where: str) -> Any:
 
 def _canonical(values: ValueSet) -> ValueSet | None:
     """The set that the tracer would have built; None where there is none: classes are read off canonical sets only."""
+    if any(length < 1 or seen > 2 for length, _, seen, _ in values.channels):
+        return None
     if values.many:
-        return REAL
+        return replace(REAL, positive=values.positive, negative=values.negative) if values.channels else REAL
     if values.magnitudes and (min(values.magnitudes) == 0 or not (values.positive or values.negative)):
         return None
     return ValueSet.of(values.magnitudes, positive=values.positive, negative=values.negative, eps=values.eps)

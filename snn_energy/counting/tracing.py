@@ -35,6 +35,7 @@ def trace(
     strict: bool = False,
     *,
     batch_axis: int = 0,
+    fold: bool = True,
     progress: Progress | None = None,
     on_output: Callable[[Any], None] | None = None,
 ) -> Trace:
@@ -48,6 +49,8 @@ def trace(
         time_steps: T, where the neuron layers do not tell it.
         strict: raise UncountedError if any operator is neither counted nor declared free.
         batch_axis: axis of the samples in each batch: 0 for [N, ...], 1 for [T, N, ...].
+        fold: count a batch norm right behind a projection as folded into it: its scale is free, its shift the
+            projection's bias. False counts a multiplication and an addition for each of its elements.
         progress: called after each batch with the number of its samples.
         on_output: called with what the model returned for each batch, so that accuracy comes from the same pass.
 
@@ -62,7 +65,7 @@ def trace(
     for name, value in (("samples", samples), ("time_steps", time_steps)):
         if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
             raise TraceError(f"trace: {name} must be a whole number of at least 1, or None (got {value!r})")
-    recorder = Recorder(model)
+    recorder = Recorder(model, fold=fold)
     seen = 0
     with ExitStack() as restore:
         restore.callback(recorder.close)

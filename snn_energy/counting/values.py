@@ -3,13 +3,13 @@
 The lattice is `silent < binary < ternary < integer < real`, each with a constant scale. It is kept as the set of
 distinct magnitudes seen (a `ValueSet`), because a union of sets is associative and commutative: the class of a
 layer never depends on how its data were split into calls, batches or ranks. A class is read off the set only at
-the end.
+the end. Where each input channel has a magnitude of its own, see `channels.py`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 KINDS = ("silent", "binary", "ternary", "integer", "real")
@@ -28,6 +28,8 @@ class OperandClass:
 
     kind: str
     scale: float | None = None
+    per_channel: bool = False
+    """Whether each input channel has a constant scale of its own."""
 
     @property
     def accumulates(self) -> bool:
@@ -40,14 +42,24 @@ class OperandClass:
         return KINDS.index(self.kind)
 
     def __str__(self) -> str:
+        if self.per_channel:
+            return f"{self.kind} x [c]"
         if self.scale is None or self.scale == 1:
             return self.kind
         return f"{self.kind} x {self.scale:.6g}"
 
 
+Run = tuple[int, float, int, bool]
+"""Neighbouring channels alike: how many; their magnitude (0 while silent); non-zero elements seen in each, at most 2
+told apart; whether a zero was seen."""
+
+
 @dataclass(frozen=True, slots=True)
 class ValueSet:
-    """The distinct non-zero values an operand has taken; `many` once they are no scale times small integers."""
+    """The distinct non-zero values an operand has taken; `many` once they are no scale times small integers.
+
+    `channels` is known apart: where every input channel has one magnitude only, it is that, channel by channel.
+    """
 
     magnitudes: tuple[float, ...] = ()
     positive: bool = False
@@ -55,6 +67,8 @@ class ValueSet:
     many: bool = False
     eps: float = 0.0
     """Relative rounding step of the coarsest floating type seen (0 for integer types)."""
+    channels: tuple[Run, ...] = ()
+    """Magnitudes of the input channels in order; empty where one has several, or where channels are not told apart."""
 
     @classmethod
     def of(cls, magnitudes: Iterable[float], *, positive: bool, negative: bool, eps: float) -> ValueSet:
@@ -68,20 +82,59 @@ class ValueSet:
 
     def __or__(self, other: ValueSet) -> ValueSet:
         """Join of the lattice: the values of both."""
+        for one, another in ((self, other), (other, self)):
+            if one == SILENT:
+                return another
+        channels = _joined_channels(self.channels, other.channels)
         if self.many or other.many:
-            return REAL
-        if self == other or not other.magnitudes:
-            return self
-        return ValueSet.of(
+            return self.real_with(other, channels)
+        if not (self.magnitudes and other.magnitudes) or self.magnitudes == other.magnitudes:
+            joined = self if self.magnitudes else other
+            return replace(
+                joined,
+                positive=self.positive or other.positive,
+                negative=self.negative or other.negative,
+                eps=max(self.eps, other.eps),
+                channels=channels,
+            )
+        joined = ValueSet.of(
             self.magnitudes + other.magnitudes,
             positive=self.positive or other.positive,
             negative=self.negative or other.negative,
             eps=max(self.eps, other.eps),
         )
+        if joined.many:
+            return self.real_with(other, channels)
+        return replace(joined, channels=channels)
+
+    def real_with(self, other: ValueSet, channels: tuple[Run, ...]) -> ValueSet:
+        """The real-valued set: its signs matter only while its channels are known apart."""
+        if not channels:
+            return REAL
+        return ValueSet(
+            many=True,
+            positive=self.positive or other.positive,
+            negative=self.negative or other.negative,
+            channels=channels,
+        )
 
     @property
     def operand_class(self) -> OperandClass:
-        """The class that these values make, with the largest scale that fits them all."""
+        """The class that these values make, with the largest scale that fits them all, or one for each channel."""
+        common = self._common_class
+        if not common.accumulates and self._heights_are_proven:
+            return OperandClass("ternary" if self.positive and self.negative else "binary", per_channel=True)
+        return common
+
+    @property
+    def _heights_are_proven(self) -> bool:
+        """Whether half of the active channels, at least, have shown their one magnitude twice and a zero once."""
+        active = sum(length for length, height, _, _ in self.channels if height)
+        proven = sum(length for length, height, seen, rested in self.channels if height and seen > 1 and rested)
+        return 0 < active <= 2 * proven
+
+    @property
+    def _common_class(self) -> OperandClass:
         if self.many:
             return OperandClass("real")
         if not self.magnitudes:
@@ -97,8 +150,30 @@ class ValueSet:
     @property
     def unit(self) -> float:
         """Size of one level; 1 for silent and real sets, where levels mean nothing."""
-        scale = self.operand_class.scale
+        scale = self._common_class.scale
         return 1.0 if scale is None else abs(scale)
+
+
+def _joined_channels(a: tuple[Run, ...], b: tuple[Run, ...]) -> tuple[Run, ...]:
+    """Channel by channel, what was seen in either; () where a channel has two magnitudes or is not known apart."""
+    if not (a and b) or sum(run[0] for run in a) != sum(run[0] for run in b):
+        return ()
+    joined: list[Run] = []
+    left, right = list(a[::-1]), list(b[::-1])
+    while left:
+        (n, height, seen, rested), (m, other, again, idle) = left.pop(), right.pop()
+        if height and other and height != other:
+            return ()
+        length = min(n, m)
+        if n > length:
+            left.append((n - length, height, seen, rested))
+        if m > length:
+            right.append((m - length, other, again, idle))
+        run = (length, max(height, other), min(2, seen + again), rested or idle)
+        if joined and joined[-1][1:] == run[1:]:
+            run = (joined.pop()[0] + length, *run[1:])
+        joined.append(run)
+    return tuple(joined)
 
 
 REAL = ValueSet(many=True)

@@ -21,6 +21,7 @@ from torch.utils._python_dispatch import _get_current_dispatch_mode, _pop_mode, 
 from snn_energy.counting.dispatch import CountingMode
 from snn_energy.counting.modules import SHORTCUTS, shortcut
 from snn_energy.counting.ops.products import RECURRENT, WEIGHTED
+from snn_energy.counting.quantisers import count_quantiser, is_fake_quantiser, is_observer
 from snn_energy.counting.recorder import Recorder
 from snn_energy.counting.tags import tensors_in
 from snn_energy.counting.taps import SPIKE_TAP
@@ -35,6 +36,7 @@ class Watcher:
         self.recorder, self.mode = recorder, mode
         self._thread = threading.get_ident()
         self._running = False
+        self._quantisers = {id(m) for m in recorder.modules if is_fake_quantiser(m) or is_observer(m)}
         self._silent: list[tuple[nn.Module, Finish]] = []
         """The module counted from its hook, inside which the dispatch mode is off, and what to do after it."""
         self._products: list[int | None] = []
@@ -93,7 +95,7 @@ class Watcher:
             return
         if _get_current_dispatch_mode() is not self.mode:
             return
-        if id(module) in recorder.neuron_rows or type(module) in SHORTCUTS:
+        if id(module) in recorder.neuron_rows or type(module) in SHORTCUTS or id(module) in self._quantisers:
             self._count_from_hook(module, args)
         elif isinstance(module, RECURRENT):
             # Fused recurrent kernels hide their products; plain ones do not.
@@ -107,6 +109,8 @@ class Watcher:
             if id(module) in self.recorder.neuron_rows:
                 tap: list[Tensor] = []
                 finish = partial(_count_neuron, self.recorder, module, tap, SPIKE_TAP.set(tap))
+            elif id(module) in self._quantisers:
+                finish = partial(_count_quantiser, self.recorder, module, args)
             else:
                 finish = shortcut(self.recorder, module, args)
         finally:
@@ -137,6 +141,11 @@ class Watcher:
 def _set_fused(mkldnn: bool, cudnn: bool) -> None:
     torch._C._set_mkldnn_enabled(mkldnn)
     torch.backends.cudnn.enabled = cudnn
+
+
+def _count_quantiser(recorder: Recorder, module: nn.Module, args: Any, output: Any) -> None:
+    if output is not None:  # not after an exception
+        count_quantiser(recorder, module, args, output)
 
 
 def _count_neuron(

@@ -44,6 +44,9 @@ class Wiring(Protocol):
     def fan_out(self) -> Tensor:
         """Connections leaving each element of the map: int64, broadcastable to it."""
 
+    def by_channel(self, counts: Tensor) -> Tensor:
+        """A map of counts summed for each input channel that has weights of its own: int64 [channels] on the CPU."""
+
     def effective_fan_out(self, weight: Tensor) -> Tensor:
         """The same, counting only connections whose weight is not zero: int64 of the map's shape."""
 
@@ -103,6 +106,10 @@ class ConvWiring:
         """Int64 [*spatial], the same for every channel."""
         return spatial_fan_out(self.axes) * (self.c_out // self.groups)
 
+    def by_channel(self, counts: Tensor) -> Tensor:
+        """Over the image."""
+        return counts.to("cpu", torch.int64).flatten(1).sum(1)
+
     def effective_fan_out(self, weight: Tensor) -> Tensor:
         """Int64 [c_in, *spatial]; weight [c_out, c_in/g, *k], or [c_in, c_out/g, *k] when transposed."""
         there = (weight != 0).to(device="cpu", dtype=torch.int64)
@@ -155,6 +162,10 @@ class LinearWiring:
         """Every input reaches every output."""
         return torch.tensor(self.n_out)
 
+    def by_channel(self, counts: Tensor) -> Tensor:
+        """Every input is a channel."""
+        return counts.to("cpu", torch.int64).flatten()
+
     def effective_fan_out(self, weight: Tensor) -> Tensor:
         """Int64 [batch, n_in] from weight [batch, n_in, n_out]."""
         return (weight != 0).sum(-1).to(device="cpu", dtype=torch.int64)
@@ -201,6 +212,10 @@ class BilinearWiring:
     def fan_out(self) -> Tensor:
         """Every pair reaches every output."""
         return torch.tensor(self.n_out)
+
+    def by_channel(self, counts: Tensor) -> Tensor:
+        """Every pair is a channel."""
+        return counts.to("cpu", torch.int64).flatten()
 
     def effective_fan_out(self, weight: Tensor) -> Tensor:
         """Int64 [n_first, n_second] from weight [n_out, n_first, n_second]."""

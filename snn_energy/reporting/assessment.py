@@ -118,6 +118,7 @@ def assess(
     time_steps: int | None = None,
     strict: bool = False,
     baseline: bool = True,
+    fold: bool = True,
     dataset: str | None = None,
     model_name: str | None = None,
     checkpoint: str | None = None,
@@ -135,6 +136,7 @@ def assess(
         time_steps: T, where the neuron layers do not tell it.
         strict: refuse work that is not counted or not priced.
         baseline: False leaves the twin out.
+        fold: see `trace`; for the network and its twin.
         dataset: what ran, in words; likewise `model_name`, and `checkpoint`, a file name.
         progress: called after each batch of either pass with the number of its samples.
 
@@ -159,6 +161,7 @@ def assess(
             time_steps=time_steps,
             strict=strict,
             batch_axis=batch_axis,
+            fold=fold,
             progress=progress,
             on_output=tally,
         )
@@ -186,6 +189,7 @@ def assess(
             twin_inputs.inputs((at_one_step(x, time_axis), None) for x, _ in batches()),
             strict=strict,
             batch_axis=batch_axis,
+            fold=fold,
             progress=progress,
         )
     twin_report = price(twin_facts, profile, method)

@@ -44,6 +44,13 @@ class Odd(Net):
     def forward(self, x):
         return super().forward(torch.fft.fft(x).real)
 
+class Normed(Net):
+    def __init__(self):
+        super().__init__()
+        self.norm = nn.BatchNorm1d(4)
+    def forward(self, x):
+        return self.out(self.neuron(self.norm(self.fc(x.flatten(1)))[None])[0])
+
 def Broken():
     return missing
 
@@ -115,6 +122,17 @@ def test_json_csv_and_markdown_agree(run):
     assert value["accuracy"]["total"] == value["samples"] == 20
     assert value["checkpoint"] == "small.pt"
     assert value["time_steps"] == 2
+
+
+def test_no_fold_counts_the_norm(run):
+    """Five samples, four channels; the bias of the layer before it is counted there either way."""
+
+    def norms(*options):
+        words = ("profile", "--model", "user_net:Normed", "--data", "pixels.npz", "--json", *options)
+        rows = json.loads(run(*words).stdout)["rows"]
+        return [(row["adds"], row["muls"]) for row in rows if "batch_norm" in row["kind"]]
+
+    assert (norms(), norms("--no-fold")) == ([(0, 0)], [(20, 20)])
 
 
 def test_files_are_written_and_named(run, tmp_path):

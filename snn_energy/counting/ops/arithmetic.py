@@ -12,33 +12,44 @@ from math import prod
 from torch import Tensor
 
 from snn_energy.counting.naming import inside_einsum
+from snn_energy.counting.ops.complex_numbers import complex_arithmetic
 from snn_energy.counting.ops.products import einsum_product
 from snn_energy.counting.ops.registry import Call, counts
 from snn_energy.counting.recorder import Recorder
-from snn_energy.counting.tags import Origin
+from snn_energy.counting.tags import Origin, Tag
 
 Rate = tuple[int, int, int, int]
 
 PER_OUTPUT: dict[str, Rate] = {
     # one operation for each output element
-    **dict.fromkeys("rsub __add__ __sub__ bitwise_left_shift bitwise_right_shift cumsum".split(), (1, 0, 0, 0)),
-    **dict.fromkeys("square cumprod __mul__ deg2rad".split(), (0, 1, 0, 0)),
+    **dict.fromkeys("rsub __add__ __sub__ bitwise_left_shift bitwise_right_shift".split(), (1, 0, 0, 0)),
+    **dict.fromkeys("square __mul__ deg2rad rad2deg".split(), (0, 1, 0, 0)),
     **dict.fromkeys(
         "eq ne lt le gt ge relu relu6 abs neg sign sgn threshold maximum minimum fmax fmin heaviside isnan isinf "
-        "isfinite clamp_min clamp_max round floor ceil trunc frac isin signbit".split(),
+        "isfinite clamp_min clamp_max round floor ceil trunc frac isin signbit copysign nextafter".split(),
         (0, 0, 1, 0),
     ),
     **dict.fromkeys("clamp clip hardtanh".split(), (0, 0, 2, 0)),
     **dict.fromkeys(
         "floor_divide remainder fmod reciprocal exp exp2 expm1 log log2 log10 log1p sqrt rsqrt sin cos "
-        "tan asin acos atan atan2 sinh cosh tanh sigmoid erf erfc erfinv logaddexp bernoulli rand_like randn_like "
-        "uniform normal exponential rand randn randint poisson random float_power".split(),
+        "tan asin acos atan atan2 sinh cosh asinh acosh atanh tanh sigmoid erf erfc erfinv logaddexp "
+        "logaddexp2 digamma lgamma i0 sinc angle bernoulli rand_like randn_like uniform normal "
+        "exponential rand randn randint poisson random float_power".split(),
         (0, 0, 0, 1),
     ),
     # composites, by their defining formula
     "leaky_relu": (0, 1, 1, 0),
     "prelu": (0, 1, 1, 0),
     "_prelu_kernel": (0, 1, 1, 0),
+    "rrelu_with_noise": (0, 1, 1, 0),  # outside training a leaky one
+    "hardshrink": (0, 0, 2, 0),
+    "softshrink": (1, 0, 2, 0),
+    "nan_to_num": (0, 0, 3, 0),
+    "glu": (0, 1, 0, 1),  # a * sigmoid(b), for each output
+    "logit": (1, 0, 0, 2),  # log(x / (1 - x))
+    "hypot": (1, 2, 0, 1),
+    "addr": (1, 1, 0, 0),
+    "linalg_cross": (1, 2, 0, 0),
     "elu": (1, 0, 1, 1),
     "celu": (1, 1, 1, 1),
     "gelu": (1, 2, 0, 1),  # x/2 * (1 + erf(x/sqrt(2)))
@@ -64,7 +75,8 @@ PER_INPUT: dict[str, Rate] = {
     "nansum": (1, 0, 0, 0),
     "mean": (1, 0, 0, 0),
     "prod": (0, 1, 0, 0),
-    **dict.fromkeys("max min amax amin argmax argmin any all count_nonzero median aminmax".split(), (0, 0, 1, 0)),
+    **dict.fromkeys("max min amax amin argmax argmin any all count_nonzero median".split(), (0, 0, 1, 0)),
+    "aminmax": (0, 0, 2, 0),
     # softmax: maximum, difference, exponential, sum, quotient
     "_softmax": (2, 0, 1, 2),
     "_safe_softmax": (2, 0, 1, 2),
@@ -88,7 +100,8 @@ ONCE: dict[str, tuple[int, int]] = {
 }
 
 
-def _charge(recorder: Recorder, kind: str, rate: Rate, elements: int, *, muls: int = 0, specials: int = 0) -> None:
+def charge(recorder: Recorder, kind: str, rate: Rate, elements: int, *, muls: int = 0, specials: int = 0) -> None:
+    """Charge `rate` for each element, `muls` and `specials` on top, and enter the operator as counted."""
     adds, own_muls, compares, own_specials = (elements * each for each in rate)
     recorder.arithmetic(kind, adds=adds, muls=own_muls + muls, compares=compares, specials=own_specials + specials)
     recorder.note("counted", kind)
@@ -96,19 +109,23 @@ def _charge(recorder: Recorder, kind: str, rate: Rate, elements: int, *, muls: i
 
 def _per_output(rate: Rate) -> Callable[[Recorder, Call], None]:
     def row(recorder: Recorder, call: Call) -> None:
+        if complex_arithmetic(recorder, call):
+            return
         out = call.out if isinstance(call.out, Tensor) else call.result
-        _charge(recorder, call.name, rate, out.numel())
+        charge(recorder, call.name, rate, out.numel())
 
     return row
 
 
 def _per_input(rate: Rate) -> Callable[[Recorder, Call], None]:
     def row(recorder: Recorder, call: Call) -> None:
+        if complex_arithmetic(recorder, call):
+            return
         outputs = call.result.numel()
         elements = call.tensors[0].numel()
         saved = elements if call.name.startswith("_") else elements - outputs
         muls, specials = (outputs * each for each in ONCE.get(call.name, (0, 0)))
-        _charge(recorder, call.name, rate, max(0, saved), muls=muls, specials=specials)
+        charge(recorder, call.name, rate, max(0, saved), muls=muls, specials=specials)
 
     return row
 
@@ -123,6 +140,10 @@ for _name, _rate in PER_INPUT.items():
 def addition(recorder: Recorder, call: Call) -> None:
     """One addition for each output; a bias added right behind a projection is that projection's own."""
     elements = call.result.numel()
+    if complex_arithmetic(recorder, call):
+        return
+    if _vanishes_in_conversion(recorder, call, call.before):
+        return
     if len(call.tensors) == 2 and call.name == "add":
         tags = (call.before, recorder.tag(call.tensors[1]))
         for tag, other in zip(tags, reversed(call.tensors), strict=True):
@@ -137,24 +158,55 @@ def addition(recorder: Recorder, call: Call) -> None:
             return
     if call.kwargs.get("alpha", 1) not in (1, -1):
         recorder.arithmetic("scaling", muls=elements)
-    _charge(recorder, call.name, (1, 0, 0, 0), elements)
+    charge(recorder, call.name, (1, 0, 0, 0), elements)
 
 
 @counts("mul")
 def multiplication(recorder: Recorder, call: Call) -> None:
     """One multiplication for each output, unless an einsum made a product of it."""
+    if complex_arithmetic(recorder, call):
+        return
     if len(call.tensors) == 2 and inside_einsum():
         einsum_product(recorder, call)
     else:
-        _charge(recorder, "mul", (0, 1, 0, 0), call.result.numel())
+        charge(recorder, "mul", (0, 1, 0, 0), call.result.numel())
+        _gives_heights(recorder, call)
+
+
+def _gives_heights(recorder: Recorder, call: Call) -> None:
+    """Note that a constant of the network, not a number in its code, scaled the data: each channel may have its own."""
+    tag = recorder.tag(call.result)
+    if tag is not None and any(recorder.origin(tensor) is not Origin.DATA for tensor in call.tensors):
+        tag.scaled = True
 
 
 @counts("div", "true_divide")
 def division(recorder: Recorder, call: Call) -> None:
     """One multiplication by 1/c for a divisor that no sample changes, else one special."""
+    if _vanishes_in_conversion(recorder, call, recorder.tag(call.tensors[0])):
+        return
     constant = len(call.tensors) < 2 or recorder.origin(call.tensors[1]) is not Origin.DATA
     by_constant = constant and bool(call.tensors) and call.args[0] is call.tensors[0]
-    _charge(recorder, "div", (0, 1, 0, 0) if by_constant else (0, 0, 0, 1), call.result.numel())
+    charge(recorder, "div", (0, 1, 0, 0) if by_constant else (0, 0, 0, 1), call.result.numel())
+    if by_constant:
+        _gives_heights(recorder, call)
+
+
+def _vanishes_in_conversion(recorder: Recorder, call: Call, before: Tag | None) -> bool:
+    """True inside torch.ao's layers for training with a norm still apart, between the projection and its norm.
+
+    They scale the weights by the norm first, undo it on the result, and add the bias: conversion leaves one product.
+    """
+    module = type(recorder.module)
+    if not recorder.fold or not any(base.__name__ == "_ConvBnNd" for base in module.__mro__):
+        return False
+    if recorder.projection_before(before) is None or before is None:
+        return False
+    result = recorder.tag(call.result)
+    if result is not None:
+        result.biased, result.projection, result.channel = before.biased, before.projection, before.channel
+    recorder.note("free", f"{call.name} (norm in training)", reason="folded: conversion leaves one product")
+    return True
 
 
 @counts("pow")
@@ -162,21 +214,33 @@ def power(recorder: Recorder, call: Call) -> None:
     """A whole exponent n > 0 is n - 1 multiplications at most, any other a special."""
     exponent = call.get(1, "exponent")
     whole = isinstance(exponent, (int, float)) and 0 < exponent <= 4 and exponent == int(exponent)
-    _charge(recorder, "pow", (0, int(exponent) - 1, 0, 0) if whole else (0, 0, 0, 1), call.result.numel())
+    charge(recorder, "pow", (0, int(exponent) - 1, 0, 0) if whole else (0, 0, 0, 1), call.result.numel())
 
 
-@counts("max_pool2d_with_indices", "max_pool3d_with_indices", "max_pool1d", "max_pool2d", "max_pool3d")
+@counts("max_pool2d_with_indices", "max_pool3d_with_indices", "max_pool1d", "max_pool2d", "max_pool3d",
+        "quantized_max_pool1d", "quantized_max_pool2d", "quantized_max_pool3d")  # fmt: skip
 def max_pool(recorder: Recorder, call: Call) -> None:
     """k - 1 comparisons for each output; the maximum of spikes is a spike."""
     window = _window(call.get(1, "kernel_size"), call)
-    _charge(recorder, "max_pool", (0, 0, window - 1, 0), call.result.numel())
+    charge(recorder, "max_pool", (0, 0, window - 1, 0), call.result.numel())
     _carry_spikes(recorder, call)
 
 
 @counts("adaptive_max_pool1d", "adaptive_max_pool2d", "adaptive_max_pool3d")
 def adaptive_max_pool(recorder: Recorder, call: Call) -> None:
     """At most one comparison for each input element."""
-    _charge(recorder, "max_pool", (0, 0, 1, 0), call.tensors[0].numel())
+    charge(recorder, "max_pool", (0, 0, 1, 0), call.tensors[0].numel())
+    _carry_spikes(recorder, call)
+
+
+@counts("fractional_max_pool2d", "fractional_max_pool3d")
+def fractional_max_pool(recorder: Recorder, call: Call) -> None:
+    """k - 1 comparisons for each output, wherever the windows fall."""
+    axes = int(call.name.partition("pool")[2][0])
+    kernel = call.get(1, "kernel_size")
+    sizes = [kernel] if isinstance(kernel, int) else list(kernel)
+    window = prod(sizes) if len(sizes) == axes else sizes[0] ** axes
+    charge(recorder, "max_pool", (0, 0, window - 1, 0), call.result.numel())
     _carry_spikes(recorder, call)
 
 
@@ -184,7 +248,7 @@ def adaptive_max_pool(recorder: Recorder, call: Call) -> None:
 def average_pool(recorder: Recorder, call: Call) -> None:
     """k - 1 additions and one multiplication by 1/k for each output."""
     window = _window(call.get(1, "kernel_size"), call)
-    _charge(recorder, "avg_pool", (window - 1, 1, 0, 0), call.result.numel())
+    charge(recorder, "avg_pool", (window - 1, 1, 0, 0), call.result.numel())
 
 
 @counts("_adaptive_avg_pool2d", "_adaptive_avg_pool3d", "adaptive_avg_pool1d")
@@ -201,18 +265,6 @@ def adaptive_average_pool(recorder: Recorder, call: Call) -> None:
     recorder.note("counted", call.name)
 
 
-@counts("index_add", "scatter_add", "index_put", "scatter", "scatter_reduce", "index_reduce", "_unsafe_index_put")
-def scattered(recorder: Recorder, call: Call) -> None:
-    """One addition for each element scattered, where they are added up; a plain write costs nothing."""
-    adds_up = call.name.endswith(("_add", "_reduce")) or "reduce" in call.kwargs
-    if "index_put" in call.name:
-        adds_up = bool(call.get(3, "accumulate", False))
-    if not adds_up:
-        recorder.note("free", call.name, reason="copy: values are moved, not changed")
-        return
-    _charge(recorder, call.name, (1, 0, 0, 0), call.tensors[-1].numel())
-
-
 @counts("native_batch_norm", "_native_batch_norm_legit", "_native_batch_norm_legit_no_training", "cudnn_batch_norm",
         "_batch_norm_no_update", "native_batch_norm_no_training", "miopen_batch_norm")  # fmt: skip
 def batch_norm(recorder: Recorder, call: Call) -> None:
@@ -220,15 +272,23 @@ def batch_norm(recorder: Recorder, call: Call) -> None:
 
     Folding makes the scale free. The shift becomes the projection's bias: one addition for each output, unless the
     projection has a bias already, which is counted there.
+
+    A norm is not folded forward, into a projection behind it: zero padding forbids it, and its result may have other
+    readers. What it makes of spikes is judged by value: without a shift each channel keeps {0, a_c}, an accumulate;
+    with one no element is zero and the projection multiplies. Where forward folding was possible, this is the upper
+    bound: a MAC for each connection instead of an accumulate for each spike.
     """
     x, elements = call.tensors[0], call.result.numel()
     recorder.note("counted", call.name)
     if call.name.endswith(("batch_norm", "legit")) and bool(call.get(5, "training", False)):
-        _charge(recorder, "batch_norm", _DATA_NORM, elements)
+        charge(recorder, "batch_norm", _DATA_NORM, elements)
     elif _folds(recorder, x):
         recorder.arithmetic("batch_norm (folded)", adds=0 if _is_biased(recorder, x) else elements)
     else:
         recorder.arithmetic("batch_norm", adds=elements, muls=elements)
+        tag = recorder.tag(call.result)
+        if tag is not None:
+            tag.scaled = True
 
 
 _DATA_NORM = (4, 3, 0, 0)
@@ -238,9 +298,10 @@ _DATA_NORM = (4, 3, 0, 0)
 def _folds(recorder: Recorder, x: Tensor) -> bool:
     """True if `x` is a projection's untouched result whose channels are on axis 1, and no other norm took it first."""
     projection = recorder.projection_before(recorder.tag(x))
-    if projection is None or projection.channels_out != x.shape[1]:
+    tag = recorder.tag(x)
+    if not recorder.fold or projection is None or tag is None or tag.channel != 1:
         return False
-    if not (x.dim() > 2 if projection.kind.startswith("conv") else x.dim() == 2):
+    if projection.channels_out != x.shape[1]:
         return False
     if projection.folded is None:
         projection.folded = recorder.module
@@ -255,19 +316,19 @@ def _is_biased(recorder: Recorder, x: Tensor) -> bool:
 @counts("native_layer_norm", "native_group_norm", "_fused_rms_norm", "rms_norm")
 def data_norm(recorder: Recorder, call: Call) -> None:
     """Mean, variance, scale, shift: 4 additions and 3 multiplications for each element (not foldable: data decide)."""
-    _charge(recorder, call.name, _DATA_NORM, call.tensors[0].numel())
+    charge(recorder, call.name, _DATA_NORM, call.tensors[0].numel())
 
 
 @counts("_thnn_fused_lstm_cell")
 def fused_lstm_cell(recorder: Recorder, call: Call) -> None:
     """For each hidden element: 9 additions (biases, gates, state), 3 multiplications, 5 gate functions."""
-    _charge(recorder, "lstm_cell", (9, 3, 0, 5), call.result.numel())
+    charge(recorder, "lstm_cell", (9, 3, 0, 5), call.result.numel())
 
 
 @counts("_thnn_fused_gru_cell")
 def fused_gru_cell(recorder: Recorder, call: Call) -> None:
     """For each hidden element: 10 additions (biases, gates, state), 3 multiplications, 3 gate functions."""
-    _charge(recorder, "gru_cell", (10, 3, 0, 3), call.result.numel())
+    charge(recorder, "gru_cell", (10, 3, 0, 3), call.result.numel())
 
 
 @counts("_embedding_bag", "_embedding_bag_forward_only")
@@ -287,15 +348,8 @@ def embedding_bag(recorder: Recorder, call: Call) -> None:
     recorder.note("counted", call.name)
 
 
-@counts("topk", "sort", "argsort", "unique", "_unique2", "unique_dim")
-def sorting(recorder: Recorder, call: Call) -> None:
-    """Comparisons of a merge sort, n * ceil(log2 n) for n elements."""
-    elements = call.tensors[0].numel()
-    _charge(recorder, call.name, (0, 0, max(0, elements - 1).bit_length(), 0), elements)
-
-
 def _window(kernel: int | list[int], call: Call) -> int:
-    axes = int(call.name[call.name.index("d") - 1]) if "d" in call.name else 1
+    axes = int(call.name.partition("pool")[2][0])
     sizes = [kernel] if isinstance(kernel, int) else list(kernel)
     return prod(sizes) if len(sizes) == axes else sizes[0] ** axes
 
@@ -305,3 +359,5 @@ def _carry_spikes(recorder: Recorder, call: Call) -> None:
     tag = recorder.tag(call.result)
     if tag is not None and tag.origin is Origin.DATA and scale is not None and scale > 0:
         tag.spike_scale = scale
+    if tag is not None:
+        tag.scaled = recorder.scaled(call.tensors[0])

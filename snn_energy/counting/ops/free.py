@@ -26,10 +26,11 @@ free(
     "masked_select slice_scatter select_scatter where fill zero set_ constant_pad_nd reflection_pad1d "
     "reflection_pad2d reflection_pad3d replication_pad1d replication_pad2d replication_pad3d im2col tril triu diag "
     "diag_embed unfold_copy meshgrid resize _reshape_copy _pad_packed_sequence _pack_padded_sequence nonzero "
-    "as_strided_scatter fill_diagonal",
+    "as_strided_scatter fill_diagonal int_repr _make_per_tensor_quantized_tensor _make_per_channel_quantized_tensor",
 )
 free(
     "constant: made without data",
+    "_empty_affine_quantized _empty_per_channel_affine_quantized "
     "empty empty_like empty_strided new_empty new_empty_strided zeros zeros_like new_zeros ones ones_like new_ones "
     "full full_like new_full arange linspace eye scalar_tensor",
 )

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from snn_energy.counting.fanout import Axis
-from snn_energy.counting.naming import call_site
+from snn_energy.counting.naming import call_site, einsum_of_many
 from snn_energy.counting.ops.registry import After, Call, multiplies
 from snn_energy.counting.projections import PairProjection, WeightProjection, mapped, sighted
 from snn_energy.counting.recorder import Recorder
@@ -39,8 +39,9 @@ def convolution(recorder: Recorder, call: Call) -> Feed:
     )
     kind = f"conv_transpose{axes}d" if transposed else f"conv{axes}d"
     projection = _weight_projection(recorder, kind, weight, weight)
-    seen = Seen(wiring, x.shape[0], *sighted(projection.operand, x, x, recorder.tag(x)), bits=x.element_size() * 8)
-    return Feed(recorder, call.name, projection, seen, bias is not None)
+    maps = sighted(projection.operand, x, x, recorder.tag(x), channels=1)
+    seen = Seen(wiring, x.shape[0], *maps, bits=recorder.bits(x))
+    return Feed(recorder, call.name, projection, seen, bias is not None, channel=1)
 
 
 _CONV_ARGS = ((3, "stride"), (4, "padding"), (5, "dilation"), (7, "output_padding"))
@@ -112,6 +113,7 @@ def _matrix_product(recorder: Recorder, call: Call, a: Tensor, b: Tensor, *, bia
         weight, operand = b, a
     x = a.unsqueeze(0) if a.dim() == 1 else a
     w = b.unsqueeze(-1) if b.dim() == 1 else b
+    channel = -2 if weight is not b and a.dim() > 1 and b.dim() > 1 else -1
     kind = type(recorder.module).__name__.lower() if isinstance(recorder.module, RECURRENT) else "linear"
     if x.dim() == 2:
         n_in, n_out = w.shape
@@ -126,9 +128,10 @@ def _matrix_product(recorder: Recorder, call: Call, a: Tensor, b: Tensor, *, bia
         stacked = w
     projection = _weight_projection(recorder, kind, weight, stacked)
     rows_first = x.transpose(0, 1) if x.dim() == 3 else x
-    maps = sighted(projection.operand, rows_first, operand, recorder.tag(operand), (wiring.batch, wiring.n_in))
-    seen = Seen(wiring, rows, *maps, bits=operand.element_size() * 8)
-    return Feed(recorder, call.name, projection, seen, biased)
+    shape = (wiring.batch, wiring.n_in)
+    maps = sighted(projection.operand, rows_first, operand, recorder.tag(operand), shape, channels=x.dim() - 1)
+    seen = Seen(wiring, rows, *maps, bits=recorder.bits(operand))
+    return Feed(recorder, call.name, projection, seen, biased, channel)
 
 
 def linear_layer(recorder: Recorder, operator: str, x: Tensor, weight: Tensor, *, biased: bool) -> Feed:
@@ -152,10 +155,13 @@ def _columns(x: Tensor) -> Tensor:
 
 
 def _pair(recorder: Recorder, call: Call, a: Tensor, b: Tensor, *, biased: bool) -> After:
-    """A product of two activations, told apart by the caller's line, and by its place before or after a softmax."""
+    """A product of two activations, told apart by the caller's line, and by its place before or after a softmax.
+
+    An einsum of three operands or more makes several products of one line: they are told apart by their order.
+    """
     tags = (recorder.tag(a), recorder.tag(b))
     after_softmax = any(tag is not None and tag.softmax for tag in tags)
-    key = ("matmul", recorder.path, call_site(), after_softmax)
+    key = ("matmul", recorder.path, call_site(), after_softmax, recorder.step_in(einsum_of_many()))
     known = recorder.projections.get(key)
     if known is None:
         path = recorder.path
@@ -170,7 +176,7 @@ def _pair(recorder: Recorder, call: Call, a: Tensor, b: Tensor, *, biased: bool)
         projection.first.look(left, recorder.spike_scale(a), recorder.grid(a)),
         projection.second.look(right, recorder.spike_scale(b), recorder.grid(b)),
     )
-    bits = max(a.element_size(), b.element_size()) * 8
+    bits = max(recorder.bits(a), recorder.bits(b))
 
     def after(out: Tensor) -> None:
         projection.feed(left, right, *looks)
@@ -198,8 +204,8 @@ def einsum_product(recorder: Recorder, call: Call) -> None:
     projection = _weight_projection(recorder, "linear", weight, b.view(-1, 1, 1))
     look = projection.operand.look(a.view(1, -1), recorder.spike_scale(operand))
     wiring = LinearWiring(a.numel(), 1, 1)
-    seen = Seen(wiring, 1, *mapped(look, (wiring.batch, wiring.n_in)), look.unit, operand.element_size() * 8)
-    Feed(recorder, call.name, projection, seen, biased=False)(call.out)
+    seen = Seen(wiring, 1, *mapped(look, (wiring.batch, wiring.n_in)), look.unit, recorder.bits(operand))
+    Feed(recorder, call.name, projection, seen, biased=False, channel=None)(call.out)
 
 
 @multiplies("_trilinear", factors=(0, 1, 2))
@@ -226,7 +232,7 @@ def bilinear(recorder: Recorder, call: Call) -> After | None:
     else:
         level, unit = one.level.double().T @ two.level.double(), one.unit * two.unit
     wiring = BilinearWiring(first.shape[1], second.shape[1], weight.shape[0])
-    seen = Seen(wiring, first.shape[0], mask, level, unit, first.element_size() * 8)
+    seen = Seen(wiring, first.shape[0], mask, level, unit, max(recorder.bits(first), recorder.bits(second)))
     return Feed(recorder, call.name, projection, seen, biased=False)
 
 
@@ -246,6 +252,7 @@ def _weight_projection(recorder: Recorder, kind: str, weight: Tensor, as_wired: 
         fresh = recorder.numbered(name or (f"{path}.{kind}" if path else kind))
         operand = recorder.operand(fresh)
         projection = WeightProjection(fresh, kind, key, operand, as_wired, weight, _unique_elements(weight))
+        projection.weight_bits = recorder.bits(weight)
         recorder.projections[key] = projection
         recorder.watch_weight(projection, names)
         return projection
@@ -283,6 +290,8 @@ class Feed:
     projection: WeightProjection
     seen: Seen
     biased: bool
+    channel: int | None = -1
+    """Axis of the result that holds the output channels, if they have one of their own."""
 
     def __call__(self, out: Tensor) -> None:
         """Add the call to its projection, and tell the result where it comes from."""
@@ -293,3 +302,4 @@ class Feed:
         tag = self.recorder.tag(out)
         if tag is not None:
             tag.biased, tag.projection = self.biased, projection.key
+            tag.channel = None if self.channel is None or not out.dim() else self.channel % out.dim()

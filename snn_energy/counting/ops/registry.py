@@ -66,6 +66,12 @@ class Product:
 
 PRODUCTS: dict[str, Product] = {}
 FREE: dict[str, str] = {}
+READS_QUANTISED: set[str] = set()
+"""Products whose rows read quantised tensors."""
+READS_COMPLEX: set[str] = set()
+"""Arithmetic whose rows describe complex numbers too."""
+BITS: dict[str, Callable[[tuple[Any, ...]], int | None]] = {}
+"""Quantisers: bits of their results, from their arguments."""
 VIEWS: set[str] = set()
 """Free operators whose result holds the values of their one input, zeros aside: what is known of them carries over."""
 
