@@ -12,6 +12,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from snn_energy.counting.ops import COUNTED, FREE, PRODUCTS, VIEWS, Call, Product, table_name
 from snn_energy.counting.ops.products import RECURRENT
 from snn_energy.counting.recorder import ROOT, Recorder
+from snn_energy.counting.repeats import MAKERS, carry
 from snn_energy.counting.tags import Origin, Tag, version_of
 from snn_energy.errors import TraceError
 
@@ -154,6 +155,8 @@ class CountingMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
             tag.spike_scale = recorder.spike_scale(tensors[0])
         version = version_of(tensors[0]) if func.is_view and tensors else None
         self._hang(out, tag, version)
+        if origin is Origin.DATA and tensors and (func.is_view or recorder.repeating or name in MAKERS):
+            carry(recorder, name, func.is_view, args, tensors[0], out)
 
     def _hang(self, out: Any, tag: Tag, version: int | None = None) -> None:
         """Hang a tag on the one result; of several, each gets one that says what holds for all."""

@@ -17,6 +17,7 @@ from snn_energy.counting.dispatch import is_foreign
 from snn_energy.counting.ops import COUNTED, PRODUCTS, Call
 from snn_energy.counting.ops.registry import After
 from snn_energy.counting.recorder import Recorder
+from snn_energy.counting.repeats import carry_rows
 from snn_energy.counting.tags import Origin, Tag
 
 Finish = Callable[[Tensor | None], None]
@@ -44,6 +45,8 @@ def shortcut(recorder: Recorder, module: nn.Module, args: tuple[Any, ...]) -> Fi
     def finish(out: Tensor | None) -> None:
         if out is not None:
             recorder.mark(out, Tag(recorder.token, Origin.DATA))
+            if recorder.repeating:
+                carry_rows(recorder, x, out)
             after(out)
 
     return finish

@@ -14,6 +14,7 @@ from snn_energy.counting.naming import call_site
 from snn_energy.counting.ops.registry import After, Call, multiplies
 from snn_energy.counting.projections import PairProjection, WeightProjection, mapped
 from snn_energy.counting.recorder import Recorder
+from snn_energy.counting.repeats import repeated_rows
 from snn_energy.counting.tags import Origin
 from snn_energy.counting.wiring import BilinearWiring, ConvWiring, LinearWiring, Wiring
 
@@ -39,6 +40,7 @@ def convolution(recorder: Recorder, call: Call) -> After:
     kind = f"conv_transpose{axes}d" if transposed else f"conv{axes}d"
     projection = _weight_projection(recorder, kind, weight, weight)
     look = projection.operand.look(x, recorder.spike_scale(x))
+    _note_repeats(recorder, projection, x, wiring, x.shape[0])
     feed = _Feed(wiring, x.shape[0], *mapped(look), look.unit, x.element_size() * 8)
     return _finish(recorder, call, projection, feed, biased=bias is not None)
 
@@ -110,6 +112,7 @@ def _matrix_product(recorder: Recorder, call: Call, a: Tensor, b: Tensor, *, bia
         a, b, weight, operand = _columns(b), _columns(a), a, b
     else:
         weight, operand = b, a
+    whole = a  # as torch was given it, rows first; the transpose of a weight product has no tag
     x = a.unsqueeze(0) if a.dim() == 1 else a
     w = b.unsqueeze(-1) if b.dim() == 1 else b
     scale = recorder.spike_scale(operand)
@@ -127,6 +130,8 @@ def _matrix_product(recorder: Recorder, call: Call, a: Tensor, b: Tensor, *, bia
         stacked = w
     projection = _weight_projection(recorder, kind, weight, stacked)
     look = projection.operand.look(x.transpose(0, 1) if x.dim() == 3 else x, scale)
+    if operand is whole and x.dim() < 3:
+        _note_repeats(recorder, projection, operand, wiring, rows)
     feed = _Feed(wiring, rows, *mapped(look, (wiring.batch, wiring.n_in)), look.unit, operand.element_size() * 8)
     return _finish(recorder, call, projection, feed, biased=biased)
 
@@ -242,6 +247,11 @@ def _weight_projection(recorder: Recorder, kind: str, weight: Tensor, as_wired: 
 def _unique_elements(weight: Tensor) -> int:
     """Elements in memory: axes of stride 0 repeat the same weights."""
     return prod(size for size, stride in zip(weight.shape, weight.stride(), strict=True) if stride or size == 0)
+
+
+def _note_repeats(recorder: Recorder, projection: WeightProjection, operand: Tensor, wiring: Wiring, rows: int) -> None:
+    if repeated := repeated_rows(recorder, projection, operand, wiring, rows):
+        projection.repeated[wiring] = projection.repeated.get(wiring, 0) + repeated
 
 
 class _Feed(NamedTuple):
