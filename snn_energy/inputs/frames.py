@@ -35,8 +35,13 @@ class Framing:
     def __post_init__(self) -> None:
         if self.steps < 1:
             raise UsageError(f"--frames must be >= 1 (got {self.steps})")
-        if self.bin_ms is not None and not self.bin_ms * 1000 >= 1:
+        if self.bin_ms is not None and not 1 <= self.bin_ms * 1000 < 2**53:
             raise UsageError(f"--bin-ms must be at least 0.001, the microsecond of the recordings (got {self.bin_ms})")
+
+    @property
+    def bin_us(self) -> int | None:
+        """Width of a bin in whole microseconds, the resolution of the recordings."""
+        return None if self.bin_ms is None else round(self.bin_ms * 1000)
 
     def __str__(self) -> str:
         frames = f"{self.steps} frame{'' if self.steps == 1 else 's'}"
@@ -48,9 +53,9 @@ def to_frames(events: Events, shape: Sequence[int], framing: Framing, where: str
 
     Bin k holds the events with k w <= t - t_0 < (k + 1) w, where t_0 is the first event's time and w the bin: without
     `bin_ms` floor((t_last - t_0) / T) microseconds, so the last event and up to T - 1 microseconds before it fall
-    behind the last bin, as they do in tonic's `ToFrame(n_time_bins=T)`; with it, w is that, a longer recording is cut
-    after T bins, and a shorter one ends in silence. Errors: DataError that names `where` for addresses outside
-    `shape`, arrays of different lengths, or a recording too short for T bins.
+    behind the last bin, as they do in tonic's `ToFrame(n_time_bins=T)`; with it, w is that in whole microseconds, a
+    longer recording is cut after T bins, and a shorter one ends in silence. Errors: DataError that names `where` for
+    addresses outside `shape`, arrays of different lengths, or a recording too short for T bins.
     """
     size, steps = prod(shape), framing.steps
     if any(len(axis) != len(events.t) for axis in events.address) or len(events.address) != len(shape):
@@ -72,16 +77,15 @@ def to_frames(events: Events, shape: Sequence[int], framing: Framing, where: str
             )
         place = place * extent + axis.astype(np.int64)
     since = events.t.astype(np.int64) - int(events.t.min())
-    if framing.bin_ms is not None:
-        bins = np.floor_divide(since, framing.bin_ms * 1000)
-    else:
+    width = framing.bin_us
+    if width is None:
         width = int(since.max()) // steps
         if not width:
             raise DataError(
                 f"{where}: a recording of {int(since.max())} microseconds makes no {steps} frames; ask for fewer "
                 "(--frames), or give the width of a bin (--bin-ms)"
             )
-        bins = since // width
+    bins = since // width
     kept = bins < steps
-    counts = np.bincount(bins[kept].astype(np.int64) * size + place[kept], minlength=steps * size)
+    counts = np.bincount(bins[kept] * size + place[kept], minlength=steps * size)
     return torch.from_numpy(counts.astype(np.float32)).view(steps, *shape)

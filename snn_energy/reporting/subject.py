@@ -217,7 +217,7 @@ def _set_time_steps(model: nn.Module, name: str, time_steps: int) -> None:
 def _parse_size(text: str) -> tuple[int, ...]:
     match = IMAGE_SIZE.fullmatch(text)
     if match is None or "0" in match.groups():
-        raise UsageError(f"--image-size must be CxHxW, like 3x32x32 (got {text!r})")
+        raise UsageError(f"--image-size must be CxHxW, like 3x32x32, or the channels of a line sensor (got {text!r})")
     return tuple(int(number) for number in match.groups() if number is not None)
 
 
