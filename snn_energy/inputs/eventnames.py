@@ -112,11 +112,14 @@ def _read_tonic(data: Any, index: int) -> Events:
             f"{data.data[index]}: tonic reads this file with a package that is missing (got no module "
             f"{problem.name!r}); run: {INSTALL}"
         ) from None
-    except READ_ERRORS as problem:
-        raise DataError(
-            f"{data.data[index]}: cannot read this recording ({type(problem).__name__}: "
-            f"{(str(problem).splitlines() or [''])[0]}); unpack it again"
-        ) from problem
+    except BaseException as problem:
+        # The AEDAT reader, in Rust, panics on damaged files: no Exception, and not importable by name.
+        if isinstance(problem, READ_ERRORS) or type(problem).__name__ == "PanicException":
+            raise DataError(
+                f"{data.data[index]}: cannot read this recording ({type(problem).__name__}: "
+                f"{(str(problem).splitlines() or [''])[0]}); unpack it again"
+            ) from problem
+        raise
     return Events(t=events["t"].astype(np.int64), address=tuple(events[axis].astype(np.int64) for axis in "pyx"))
 
 

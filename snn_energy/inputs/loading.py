@@ -11,6 +11,7 @@ from snn_energy.inputs.eventset import EventSet
 from snn_energy.inputs.frames import Framing
 from snn_energy.inputs.inputset import EncodedSet, Encoding, InputSet
 from snn_energy.inputs.recordings import find_recordings, holds_events
+from snn_energy.models.suggest import unknown
 from snn_energy.training import dataset_names, load_images
 
 
@@ -47,6 +48,8 @@ def load_inputs(
     """
     name, path = str(source), Path(source)
     named = name in EVENT_SETS
+    if name not in source_names() and not path.exists():
+        raise UsageError(f"{source}: no such file or folder, and {unknown('data set', name, source_names())}")
     if named or (name not in dataset_names() and path.exists() and holds_events(path)):
         if encoding is not None:
             raise UsageError(f"{source}: events are spikes already: an encoder takes still images; leave out --encode")
