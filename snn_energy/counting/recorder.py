@@ -55,7 +55,7 @@ class Recorder:
         self._written: dict[int, StorageWeakRef] = {}
         self.token = object()
         """Marks the tags of this trace; a tag must not keep the recorder alive."""
-        self.fed: dict[tuple[int, ...], Fed] = {}
+        self.fed: dict[tuple[int, ...], list[Fed]] = {}
         """Operands of the present batch by the projections they went to; see `repeats`."""
         self.repeating = False
         """Whether any tensor of the present batch is known to repeat itself."""

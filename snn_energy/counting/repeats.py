@@ -38,9 +38,11 @@ def repeated_rows(recorder: Recorder, projection: WeightProjection, operand: Ten
     root = tag.root or tag
     key = (id(projection), id(root), int(operand.storage_offset()) - tag.shift, operand._version)
     before = recorder.fed.get(key)
-    if before is not None and before.same(projection, operand, wiring):
+    if before is None:
+        before = recorder.fed[key] = []
+    elif any(fed.same(projection, operand, wiring) for fed in before):
         return rows
-    recorder.fed[key] = Fed(root, len(projection.settled), wiring, operand.shape, operand.stride())
+    before.append(Fed(root, len(projection.settled), wiring, operand.shape, operand.stride()))
     known = tag.repeats
     if known is None or not rows or known.inner % (operand.numel() // rows or 1):
         return 0
