@@ -114,3 +114,8 @@ class EncodedSet:
             spikes = encoder.encode(x, self.encoding.steps, **chance)
             yield spikes if self.layout == "TN" else torch.movedim(spikes, 0, 1), labels
             first += len(x)
+
+    def still(self, batch_size: int, spec: InputSpec | None = None) -> Iterator[tuple[Tensor, Tensor | None]]:
+        """Yield the images themselves at a single time step, `1 n ...` or `n 1 ...`, in the same batches."""
+        for x, labels in self.images.batches(batch_size, spec):
+            yield x.unsqueeze(0 if self.layout == "TN" else 1), labels

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from snn_energy.errors import MODEL_ERRORS, UsageError
-from snn_energy.inputs import Encoding, Framing, InputSet, describe_source, load_inputs, source_names
+from snn_energy.inputs import EncodedSet, Encoding, Framing, InputSet, describe_source, load_inputs, source_names
 from snn_energy.models import InputSpec, checkpoint_path, load_checkpoint, load_state_dict_file
 from snn_energy.models.checkpoints import refuse_misfit
 from snn_energy.models.suggest import unknown
@@ -96,10 +96,15 @@ class Subject:
         def batches() -> Iterable[tuple[Tensor, Tensor | None]]:
             return self.images.batches(batch_size, self.spec)
 
+        def still() -> Iterable[tuple[Tensor, Tensor | None]]:
+            assert isinstance(self.images, EncodedSet)
+            return self.images.still(batch_size, self.spec)
+
         return assess(
             self.model,
             batches,
             layout=self.images.layout,
+            still=still if isinstance(self.images, EncodedSet) else None,
             dataset=self.dataset,
             model_name=self.name,
             checkpoint=self.checkpoint,

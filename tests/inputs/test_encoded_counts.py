@@ -67,6 +67,20 @@ def folder(tmp_path, pixels, monkeypatch):
     return tmp_path
 
 
+@pytest.fixture
+def checkpoint(folder):
+    torch.manual_seed(0)
+    model = SpikingCNN(1, 10, 8, widths=(4,), time_steps=2, folded=True).eval()
+    save_checkpoint(
+        folder / "small.pt",
+        model,
+        input=unit_pixels(1, 8, 8),
+        classes=tuple("0123456789"),
+        dataset="digits",
+        training={"seed": 0},
+    )
+
+
 def run(*words):
     return CliRunner().invoke(app, [str(word) for word in words])
 
@@ -143,17 +157,7 @@ def test_the_command_line_and_its_report(folder, pixels):
     assert f"(computed once: {saved / 1000:.3f} nJ less)" in text
 
 
-def test_a_checkpoint_takes_coded_images(folder):
-    torch.manual_seed(0)
-    model = SpikingCNN(1, 10, 8, widths=(4,), time_steps=2, folded=True).eval()
-    save_checkpoint(
-        folder / "small.pt",
-        model,
-        input=unit_pixels(1, 8, 8),
-        classes=tuple("0123456789"),
-        dataset="digits",
-        training={"seed": 0},
-    )
+def test_a_checkpoint_takes_coded_images(folder, checkpoint):
     words = ("small.pt", "--samples", 20, "--encode", "direct", "--encode-steps", 2, "--layout", "TN")
     coded, still = profiled(*words), profiled("small.pt", "--samples", 20)
     stem, own = coded["rows"][0], still["rows"][0]
@@ -162,6 +166,26 @@ def test_a_checkpoint_takes_coded_images(folder):
     assert [row["events"] for row in coded["rows"][1:]] == [row["events"] for row in still["rows"][1:]]
     assert own["repeated_connections"] == 0
     assert coded["accuracy"] == still["accuracy"]
+
+
+@pytest.mark.parametrize("name", ["latency", "rate", "direct"])
+def test_the_ann_twin_is_fed_the_images_themselves(folder, checkpoint, name):
+    """Fed the mean of the spikes, {0, 1/T}, the ANN's first layer would be taken for a spiking one."""
+    words = ("profile", "small.pt", "--samples", 20, "--json")
+    coded = json.loads(run(*words, "--encode", name, "--encode-steps", 3, "--layout", "TN").stdout)["baseline"]
+    plain = json.loads(run(*words).stdout)["baseline"]
+    facts = ("name", "operand", "macs", "acs", "events", "connections", "spike_rate")
+    assert [[row[fact] for fact in facts] for row in coded["rows"]] == [
+        [row[fact] for fact in facts] for row in plain["rows"]
+    ]
+    assert plain["rows"][0]["operand"].startswith("integer")  # 17 grey levels, not spikes
+
+
+@pytest.mark.parametrize("layout", ["TN", "NT"])
+def test_the_images_themselves_are_one_step(folder, pixels, layout):
+    images = load_inputs("pixels.npz", layout=layout, encoding=Encoding(name="latency", steps=T))
+    still = torch.cat([x for x, _ in images.still(2)], layout.index("N"))
+    assert torch.equal(still.squeeze(layout.index("T")), torch.from_numpy(pixels) / 255)
 
 
 def test_spikes_of_a_recurrent_network(folder):
