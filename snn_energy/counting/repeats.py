@@ -8,7 +8,8 @@ again does work that could be done once. Two forms of it are recognised:
   (i // inner) % times; reshapes and copies keep that, whatever they do to the axes.
 - time as a loop: the same memory, unwritten since, fed to the same projection once more within one batch.
 
-Both are proofs, never guesses: what is not known to repeat is not claimed, so the number is a lower bound.
+Both are proofs, never guesses: what is not known to repeat is not claimed, so the number is a lower bound. They rest
+on torch's write counters, which writes through `.data` or NumPy pass by, as do all tags.
 """
 
 from __future__ import annotations

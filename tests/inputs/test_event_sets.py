@@ -219,6 +219,16 @@ def test_a_reader_that_is_not_installed(tmp_path, monkeypatch, name, package):
         load_inputs(name, data_dir=tmp_path, layout="TN", framing=Framing(steps=2))
 
 
+def test_the_folder_of_the_environment(tmp_path, monkeypatch):
+    write_atis(tmp_path / "nmnist" / "Test" / "3" / "00001.bin", [(0, 1, 2, 1)])
+    monkeypatch.setenv("SNN_ENERGY_DATA", str(tmp_path))
+    monkeypatch.setitem(sys.modules, "tonic", None)  # which is asked for once the files are found
+    with pytest.raises(UsageError, match="read by the package tonic"):
+        load_inputs("nmnist", layout="TN", framing=Framing(steps=2))
+    with pytest.raises(DataError, match=r"expected Train/\*/\*\.bin"):
+        load_inputs("nmnist", "train", layout="TN", framing=Framing(steps=2))
+
+
 def test_options_of_named_sets(tmp_path):
     with pytest.raises(UsageError, match="holds events: expected --frames T"):
         load_inputs("shd", data_dir=tmp_path, layout="TN")
