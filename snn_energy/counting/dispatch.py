@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from snn_energy.counting.observe import is_dyadic
 from snn_energy.counting.ops import COUNTED, FREE, PRODUCTS, VIEWS, Call, Product, table_name
 from snn_energy.counting.ops.products import RECURRENT
+from snn_energy.counting.ops.registry import Row
 from snn_energy.counting.recorder import ROOT, Recorder
 from snn_energy.counting.repeats import MAKERS, carry
 from snn_energy.counting.tags import Origin, Tag, version_of
@@ -25,14 +28,31 @@ _MOVES = VIEWS | {"cat", "stack"}
 _KEEPS_BIAS = {"view", "_unsafe_view", "reshape", "unflatten", "unsqueeze", "squeeze", "clone"}
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Operator:
+    """What the tables and the schema say of one operator."""
+
+    name: str
+    row: Row | None
+    product: Product | None
+    reason: str | None
+    view: bool
+    mutable: bool
+    random: bool
+    composite: bool
+    """Not counted as it is, but torch can take it apart into others."""
+    moves: bool
+    quick: bool
+    """A view of its first argument that returns one tensor."""
+
+
 class CountingMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Counts what runs below the recorder's current module path."""
 
     def __init__(self, recorder: Recorder) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.recorder = recorder
-        self._names: dict[object, str] = {}
-        self._composites: set[object] = set()
+        self._operators: dict[object, _Operator] = {}
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
@@ -47,10 +67,12 @@ class CountingMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
         kwargs = kwargs or {}
-        name = self._names.get(func)
-        if name is None:
-            name = self._names[func] = table_name(func)
-        recorder = self.recorder
+        known = self._operators.get(func) or self._learn(func)
+        if known.quick and len(args) and not kwargs:
+            done = self._quick_view(known, func, args)
+            if done is not None:
+                return done
+        name, recorder = known.name, self.recorder
         tensors = tuple(_tensors(args, kwargs))
         for tensor in tensors:
             if tensor.is_nested or tensor.is_meta:
@@ -59,16 +81,15 @@ class CountingMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
                     f"{recorder.path or ROOT}: {name} got a {what} tensor; expected dense tensors that hold values; "
                     "pad the sequences, or move model and data to a real device"
                 )
-        row, product, reason = COUNTED.get(name), PRODUCTS.get(name), FREE.get(name)
-        uncertain = row is None and product is None and reason is None
-        if (uncertain or name in _TWO_MEANINGS) and self._is_composite(func):
+        if known.composite:
             # Under inference_mode composite operators arrive whole: take them apart as torch itself would.
             with self:
                 return func.decompose(*args, **kwargs)
-        if func._schema.is_mutable and tensors:
+        row, product, reason = known.row, known.product, known.reason
+        if known.mutable and tensors:
             recorder.before_write(kwargs.get("out", tensors[0]))
         origin, names = recorder.joint_origin(tensors)
-        if torch.Tag.nondeterministic_seeded in func.tags:
+        if known.random:
             origin, names = Origin.DATA, ()  # drawn afresh in every run
         if origin is Origin.WEIGHT and (product is None or self._is_constant(product, args)):
             out = func(*args, **kwargs)
@@ -84,7 +105,7 @@ class CountingMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 after = product.row(recorder, Call(name, args, kwargs, tensors, None))
         before = recorder.tag(tensors[0]) if name == "add" and tensors else None
         out = func(*args, **kwargs)
-        self._track(func, name, args, kwargs, tensors, origin, names, out)
+        self._track(known, args, kwargs, tensors, origin, names, out)
         if foreign:
             recorder.note("uncounted", f"{name} (sparse, quantised or complex)", bound=_bound(tensors, out))
         elif product is not None:
@@ -96,6 +117,44 @@ class CountingMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
             recorder.note("free", name, reason=reason)
         else:
             recorder.note("uncounted", name, bound=_bound(tensors, out))
+        return out
+
+    def _learn(self, func: torch._ops.OpOverload) -> _Operator:
+        """Look an operator up in the tables, once."""
+        name = table_name(func)
+        row, product, reason = COUNTED.get(name), PRODUCTS.get(name), FREE.get(name)
+        uncertain = row is None and product is None and reason is None
+        known = self._operators[func] = _Operator(
+            name=name,
+            row=row,
+            product=product,
+            reason=reason,
+            view=func.is_view,
+            mutable=func._schema.is_mutable,
+            random=torch.Tag.nondeterministic_seeded in func.tags,
+            composite=(uncertain or name in _TWO_MEANINGS) and _is_composite(func),
+            moves=name in _MOVES,
+            quick=name in VIEWS and func.is_view and [str(r.type) for r in func._schema.returns] == ["Tensor"],
+        )
+        return known
+
+    def _quick_view(self, known: _Operator, func: torch._ops.OpOverload, args: tuple[Any, ...]) -> Tensor | None:
+        """The commonest case at the least cost: one view of one tensor of data, without padding; None for others."""
+        x, recorder = args[0], self.recorder
+        if type(x) is not Tensor:
+            return None
+        source = recorder.tag(x)
+        if source is None or source.origin is not Origin.DATA or source.padding is not None:
+            return None
+        out: Tensor = func(*args)
+        tag = Tag(recorder.token, Origin.DATA, spike_scale=source.spike_scale, grid=source.grid, softmax=source.softmax)
+        tag.root, tag.shift = source.root or source, source.shift
+        if known.name in _KEEPS_BIAS:
+            tag.biased, tag.projection = source.biased, source.projection
+        recorder.mark(out, tag, version_of(x))
+        if recorder.repeating or known.name in MAKERS:
+            carry(recorder, known.name, True, args, x, out)
+        recorder.note("free", known.name, reason=known.reason or "")
         return out
 
     def _is_constant(self, product: Product, args: tuple[Any, ...]) -> bool:
@@ -113,19 +172,9 @@ class CountingMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
             for factor in factors
         )
 
-    def _is_composite(self, func: torch._ops.OpOverload) -> bool:
-        if func in self._composites:
-            return True
-        name = func._schema.name + (f".{func._overloadname}" if func._overloadname != "default" else "")
-        if torch._C._dispatch_has_kernel_for_dispatch_key(name, "CompositeImplicitAutograd"):
-            self._composites.add(func)
-            return True
-        return False
-
     def _track(
         self,
-        func: torch._ops.OpOverload,
-        name: str,
+        known: _Operator,
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
         tensors: tuple[Tensor, ...],
@@ -134,11 +183,11 @@ class CountingMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
         out: Any,
     ) -> None:
         """Hang tags on the results."""
-        recorder = self.recorder
-        if func._schema.is_mutable and origin is Origin.DATA and isinstance(out, Tensor):
+        recorder, name = self.recorder, known.name
+        if known.mutable and origin is Origin.DATA and isinstance(out, Tensor):
             recorder.wrote_data(out)
         tag = Tag(recorder.token, origin, names=names)
-        if name in _MOVES and tensors:
+        if known.moves and tensors:
             source = recorder.tag(tensors[0])
             if source is not None:
                 tag.softmax = source.softmax
@@ -147,16 +196,19 @@ class CountingMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 if name in _KEEPS_BIAS:
                     tag.biased, tag.projection = source.biased, source.projection
             tag.spike_scale = _common_scale(recorder, tensors)
+            tag.grid = _common_grid(recorder, tensors)
+        elif name in _KEEPS_GRID and origin is Origin.DATA:
+            tag.grid = _KEEPS_GRID[name](recorder, Call(name, args, kwargs, tensors, out))
         elif name in _SOFTMAX:
             tag.softmax = True
         elif name == "constant_pad_nd" and not (kwargs.get("value") or (len(args) > 2 and args[2])):
             source = recorder.tag(tensors[0])
             tag.padding = _padding(args[1] if len(args) > 1 else kwargs["pad"], source.padding if source else None)
             tag.spike_scale = recorder.spike_scale(tensors[0])
-        version = version_of(tensors[0]) if func.is_view and tensors else None
+        version = version_of(tensors[0]) if known.view and tensors else None
         self._hang(out, tag, version)
-        if origin is Origin.DATA and tensors and (func.is_view or recorder.repeating or name in MAKERS):
-            carry(recorder, name, func.is_view, args, tensors[0], out)
+        if origin is Origin.DATA and tensors and (known.view or recorder.repeating or name in MAKERS):
+            carry(recorder, name, known.view, args, tensors[0], out)
 
     def _hang(self, out: Any, tag: Tag, version: int | None = None) -> None:
         """Hang a tag on the one result; of several, each gets one that says what holds for all."""
@@ -165,8 +217,13 @@ class CountingMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
         elif isinstance(out, (tuple, list)):
             for one in out:
                 if isinstance(one, Tensor):
-                    common = Tag(tag.owner, tag.origin, names=tag.names, spike_scale=tag.spike_scale)
+                    common = Tag(tag.owner, tag.origin, names=tag.names, spike_scale=tag.spike_scale, grid=tag.grid)
                     self.recorder.mark(one, common, version)
+
+
+def _is_composite(func: torch._ops.OpOverload) -> bool:
+    name = func._schema.name + (f".{func._overloadname}" if func._overloadname != "default" else "")
+    return bool(torch._C._dispatch_has_kernel_for_dispatch_key(name, "CompositeImplicitAutograd"))
 
 
 def _tensors(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Tensor]:
@@ -184,6 +241,31 @@ def _common_scale(recorder: Recorder, tensors: tuple[Tensor, ...]) -> float | No
     if scale is None or all(recorder.spike_scale(t) == scale for t in tensors[1:]):
         return scale
     return None
+
+
+def _common_grid(recorder: Recorder, tensors: tuple[Tensor, ...]) -> float | None:
+    grid = recorder.grid(tensors[0])
+    if grid is None or all(recorder.grid(t) == grid for t in tensors[1:]):
+        return grid
+    return None
+
+
+def _grid_of_sum(recorder: Recorder, call: Call) -> float | None:
+    """A sum of multiples of one unit is a multiple of it, rounded or not."""
+    plain = len(call.tensors) == 2 and not call.kwargs and call.tensors[0].dtype is call.tensors[1].dtype
+    return _common_grid(recorder, call.tensors) if plain else None
+
+
+def _grid_of_product(recorder: Recorder, call: Call) -> float | None:
+    """A product with a power of two."""
+    factor = call.args[1] if len(call.args) > 1 and len(call.tensors) == 1 else None
+    grid = recorder.grid(call.tensors[0])
+    if grid is None or not isinstance(factor, (int, float)) or not is_dyadic(factor):
+        return None
+    return grid * factor
+
+
+_KEEPS_GRID = {"add": _grid_of_sum, "mul": _grid_of_product}
 
 
 def _padding(pads: Sequence[int], before: Padding | None) -> Padding:

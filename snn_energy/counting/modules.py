@@ -2,43 +2,148 @@
 
 A module gets here only if its exact class is in the table and nothing can stand between its input and its operator:
 no hooks of its own, no parametrisation, plain parameters. It is charged by the same rows as the operator would be;
-what is saved is the way through Python for every operator below (the mode costs more than the counting does).
+what is saved is the way through Python for every operator below (the mode costs more than the counting does). What a
+module that multiplies has to work out for that is kept as its site, and used again while the input looks the same.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from snn_energy.counting.dispatch import is_foreign
-from snn_energy.counting.ops import COUNTED, PRODUCTS, Call
+from snn_energy.counting.ops import COUNTED, Call
+from snn_energy.counting.ops.products import Feed, convolution, linear_layer
 from snn_energy.counting.ops.registry import After
+from snn_energy.counting.projections import WeightProjection, sighted
 from snn_energy.counting.recorder import Recorder
-from snn_energy.counting.repeats import carry_rows
-from snn_energy.counting.tags import Origin, Tag
+from snn_energy.counting.repeats import carry_rows, note_repeats
+from snn_energy.counting.tags import Origin, Tag, hang_tag
+from snn_energy.counting.wiring import Wiring
 
 Finish = Callable[[Tensor | None], None]
 """Takes the module's output, or None after an exception."""
 Shortcut = Callable[[Recorder, nn.Module, Tensor], After | None]
 """Looks at the input; returns what to do with the output, or None if dispatch must count the module."""
 
+_GEOMETRY = ("kernel_size", "stride", "padding", "dilation", "groups", "padding_mode", "ceil_mode")
+HELD_INPUT = 1 << 15
+"""Largest input that is copied to be looked at later, together with those of later calls."""
+
+
+def _settings(module: nn.Module) -> tuple[object, ...]:
+    """Attributes that decide what a call does, and that a caller may change between two calls."""
+    return tuple(map(module.__dict__.get, _GEOMETRY))
+
+
+@dataclass(slots=True)
+class ProductSite:
+    """A module that multiplies by its weights, as its last call left it."""
+
+    module: nn.Module
+    weight: Tensor
+    bias: Tensor | None
+    settings: tuple[object, ...]
+    shape: torch.Size
+    dtype: torch.dtype
+    projection: WeightProjection
+    wiring: Wiring
+    map_shape: tuple[int, ...] | None
+    operator: str
+
+    def fits(self, x: Tensor, tag: Tag) -> bool:
+        """True while everything that was worked out still holds for the input `x`."""
+        own = self.module._parameters
+        return (
+            x.shape == self.shape
+            and x.dtype is self.dtype
+            and tag.padding is None
+            and own["weight"] is self.weight
+            and own["bias"] is self.bias
+            and _settings(self.module) == self.settings
+            and not self.projection.stale
+        )
+
+    def count(self, recorder: Recorder, x: Tensor, tag: Tag) -> Finish:
+        """Count one call with the input `x`, whose tag is `tag`."""
+        projection, biased = self.projection, self.bias is not None
+        rows = x if self.map_shape is None else x.reshape(-1, x.shape[-1])
+        note_repeats(recorder, projection, x, tag, self.wiring, rows.shape[0])
+        if x.numel() <= HELD_INPUT:
+
+            def add() -> None:
+                projection.hold(self.wiring, rows, tag, self.map_shape, bias=biased)
+        else:
+            seen = sighted(projection.operand, rows, x, tag, self.map_shape)
+
+            def add() -> None:
+                projection.feed(self.wiring, rows.shape[0], *seen, bias=biased)
+
+        def finish(out: Tensor | None) -> None:
+            if out is None:
+                return
+            hang_tag(out, Tag(recorder.token, Origin.DATA, biased=biased, projection=projection.key))
+            if recorder.repeating:
+                carry_rows(recorder, x, out)
+            add()
+            recorder.note("counted", self.operator)
+
+        return finish
+
+
+@dataclass(slots=True)
+class Replay:
+    """A module without weights of its own to multiply by: what its last call charged, to be charged again."""
+
+    module: nn.Module
+    settings: tuple[object, ...]
+    shape: torch.Size
+    before: tuple[object, ...]
+    """What was known of the input."""
+    charges: list[Callable[[], None]]
+    after: float | None
+    """Spike scale of the output."""
+
+    def fits(self, x: Tensor, tag: Tag) -> bool:
+        """True if the next call would charge the same."""
+        return x.shape == self.shape and _facts(tag) == self.before and _settings(self.module) == self.settings
+
+    def count(self, recorder: Recorder, x: Tensor, _tag: Tag) -> Finish:
+        """Charge one call."""
+
+        def finish(out: Tensor | None) -> None:
+            if out is None:
+                return
+            hang_tag(out, Tag(recorder.token, Origin.DATA, spike_scale=self.after))
+            if recorder.repeating:
+                carry_rows(recorder, x, out)
+            for charge in self.charges:
+                charge()
+
+        return finish
+
+
+def _facts(tag: Tag) -> tuple[object, ...]:
+    return (tag.projection, tag.biased, tag.spike_scale)
+
 
 def shortcut(recorder: Recorder, module: nn.Module, args: tuple[Any, ...]) -> Finish | None:
     """Count a leaf module from its input; returns what to do with its output, or None if dispatch must count it."""
-    row = SHORTCUTS.get(type(module))
-    if row is None or len(args) != 1 or not isinstance(args[0], Tensor):
-        return None
-    if module._forward_pre_hooks or module._forward_hooks or "forward" in module.__dict__:
+    if len(args) != 1 or module._forward_pre_hooks or module._forward_hooks or "forward" in module.__dict__:
         return None
     x = args[0]
-    if torch.is_autocast_enabled(x.device.type):
+    if type(x) is not Tensor or x.is_meta or torch.is_autocast_enabled(x.device.type):
         return None
-    if type(x) is not Tensor or x.is_nested or x.is_meta or is_foreign(x) or recorder.origin(x) is not Origin.DATA:
+    site, tag = recorder.sites.get(id(module)), recorder.tag(x)
+    if site is not None and tag is not None and tag.origin is Origin.DATA and site.fits(x, tag):
+        return site.count(recorder, x, tag)
+    if x.is_nested or is_foreign(x) or recorder.origin(x) is not Origin.DATA:
         return None
-    after = row(recorder, module, x)
+    after = SHORTCUTS[type(module)](recorder, module, x)
     if after is None:
         return None
 
@@ -59,14 +164,50 @@ def _convolution(recorder: Recorder, module: nn.Module, x: Tensor) -> After | No
     if not plain or x.dim() != weight.dim() or recorder.origin(weight) is not Origin.WEIGHT:
         return None
     args = (x, weight, bias, module.stride, module.padding, module.dilation, False, (0,), module.groups)
-    return PRODUCTS["convolution"].row(recorder, Call("convolution", args, {}, (x, weight), None))
+    after = convolution(recorder, Call("convolution", args, {}, (x, weight), None))
+    return _remembered(recorder, module, x, after, None, "convolution")
+
+
+def _linear(recorder: Recorder, module: nn.Module, x: Tensor) -> After | None:
+    assert isinstance(module, nn.Linear)
+    weight, bias = module.weight, module.bias
+    if x.dim() < 2 or not x.numel() or x.shape[-1] != weight.shape[-1]:
+        return None
+    if recorder.origin(weight) is not Origin.WEIGHT or x.dtype is not weight.dtype:
+        return None
+    operator = "mm" if bias is None else "addmm"
+    after = linear_layer(recorder, operator, x, weight, biased=bias is not None)
+    return _remembered(recorder, module, x, after, (1, weight.shape[1]), operator)
+
+
+def _remembered(
+    recorder: Recorder, module: nn.Module, x: Tensor, after: Feed, map_shape: tuple[int, ...] | None, operator: str
+) -> Feed:
+    """`after`, once it has left a site for the next call of the module."""
+    weight, tag = module._parameters.get("weight"), recorder.tag(x)
+    plain = weight is not None and "bias" in module._parameters and id(module) in recorder.paths
+    if weight is not None and plain and (tag is None or tag.padding is None):
+        bias = module._parameters["bias"]
+        recorder.sites[id(module)] = ProductSite(
+            module,
+            weight,
+            bias,
+            _settings(module),
+            x.shape,
+            x.dtype,
+            after.projection,
+            after.seen.wiring,
+            map_shape,
+            operator,
+        )
+    return after
 
 
 def _batch_norm(recorder: Recorder, module: nn.Module, x: Tensor) -> After | None:
     assert isinstance(module, nn.modules.batchnorm._BatchNorm)
     if module.running_mean is None or module.training:
         return None
-    return _counted(recorder, "native_batch_norm", (x,))
+    return _counted(recorder, module, "native_batch_norm", (x,))
 
 
 def _max_pool(recorder: Recorder, module: nn.Module, x: Tensor) -> After | None:
@@ -74,15 +215,29 @@ def _max_pool(recorder: Recorder, module: nn.Module, x: Tensor) -> After | None:
     if module.return_indices:
         return None
     name = {nn.MaxPool2d: "max_pool2d_with_indices", nn.MaxPool3d: "max_pool3d_with_indices"}[type(module)]
-    return _counted(recorder, name, (x, module.kernel_size))
+    return _counted(recorder, module, name, (x, module.kernel_size))
 
 
-def _counted(recorder: Recorder, name: str, args: tuple[Any, ...]) -> After:
+def _counted(recorder: Recorder, module: nn.Module, name: str, args: tuple[Any, ...]) -> After:
     """Charge the operator `name` of these arguments, the first of which is the input, when its result is there."""
-    return lambda out: COUNTED[name](recorder, Call(name, args, {}, args[:1], out))
+    x, tag = args[0], recorder.tag(args[0])
+
+    def after(out: Tensor) -> None:
+        recorder.journal = []
+        try:
+            COUNTED[name](recorder, Call(name, args, {}, args[:1], out))
+            charges = recorder.journal
+        finally:
+            recorder.journal = None
+        if tag is not None and id(module) in recorder.paths:
+            scale = recorder.spike_scale(out)
+            recorder.sites[id(module)] = Replay(module, _settings(module), x.shape, _facts(tag), charges, scale)
+
+    return after
 
 
 SHORTCUTS: dict[type[nn.Module], Shortcut] = {
+    nn.Linear: _linear,
     **dict.fromkeys((nn.Conv1d, nn.Conv2d, nn.Conv3d), _convolution),
     **dict.fromkeys((nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d), _batch_norm),
     **dict.fromkeys((nn.MaxPool2d, nn.MaxPool3d), _max_pool),

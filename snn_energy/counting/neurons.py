@@ -155,4 +155,4 @@ register_neuron(
     )
 )
 
-from snn_energy.counting import simulators  # noqa: E402, F401  # its rows need NeuronRow, so it comes last
+from snn_energy.counting import cells, simulators  # noqa: E402, F401  # their rows need NeuronRow: they come last

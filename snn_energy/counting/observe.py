@@ -28,6 +28,8 @@ class Look:
     mask: Tensor
     level: Tensor | None
     unit: float
+    exact: ValueSet | None = None
+    """The values of this very tensor; None where they are only known to be among those of the operand."""
 
 
 @dataclass(slots=True)
@@ -42,27 +44,74 @@ class Operand:
     nonzero: Tensor | None = None
     """Non-zero elements so far, where the projection's own map does not tell them: a float64 scalar on the device."""
     _guess: float | None = None
-    _proven: float | None = None
+    _proven: ValueSet | None = None
 
-    def look(self, x: Tensor, known_scale: float | None = None) -> Look:
-        """Mask and class of one operand tensor of any shape; `known_scale` is a spike scale that is already proven."""
+    def look(self, x: Tensor, known_scale: float | None = None, grid: float | None = None) -> Look:
+        """Mask and class of one operand tensor of any shape.
+
+        `known_scale` is a spike scale that is already proven, `grid` a power of two of which every value is a
+        multiple >= 0, proven likewise.
+        """
         if known_scale is not None:
-            if known_scale != self._proven:
-                self._saw([abs(known_scale)], x, positive=known_scale > 0, negative=known_scale < 0)
-                self._proven = known_scale
-            mask = x if known_scale == 1 and x.dtype in _FLOATS else _mask(x)
-            return Look(mask, mask, abs(known_scale))
+            return self._look_at_spikes(x, known_scale)
         if x.dtype is torch.bool:
             mask = x.to(torch.float32)
-            self._saw([1.0], x, positive=True, negative=False)  # binary by type
-            return Look(mask, mask, 1.0)
+            values = self._saw([1.0], x, positive=True, negative=False)  # binary by type
+            return Look(mask, mask, 1.0, values)
         if self.values.many or x.numel() == 0:
             return Look(_mask(x), None, 1.0)
+        if grid is not None:
+            look = self._look_on_grid(x, grid, [])
+            if look is not None:
+                return look
         if self._guess is not None and (x.is_floating_point() or self._guess == int(self._guess)):
             mask = _equals(x, self._guess)
             if _is_zero(torch.sub(x, mask.to(x.dtype), alpha=_scalar(self._guess, x))):
                 return Look(mask, mask, abs(self._guess))
+        if len(self.values.magnitudes) > 1 and not self.values.negative:
+            unit = self.values.unit
+            if _all_on_grid(x, unit):
+                look = self._look_on_grid(x, unit, [])
+                if look is not None:
+                    return look
         return self._look_closely(x)
+
+    def _look_at_spikes(self, x: Tensor, scale: float) -> Look:
+        values = self._proven
+        if values is None or values.unit != abs(scale) or values.positive != (scale > 0):
+            values = self._proven = self._saw([abs(scale)], x, positive=scale > 0, negative=scale < 0)
+        mask = x if scale == 1 and x.dtype in _FLOATS else _mask(x)
+        return Look(mask, mask, abs(scale), values)
+
+    def _look_on_grid(self, x: Tensor, grid: float, sample: list[float]) -> Look | None:
+        """Look at multiples >= 0 of `grid`; None if they are too many or too large for levels.
+
+        `sample` holds values that are known to be in `x`. Which others are is asked one by one, so that nothing has to
+        be sorted: after the first calls of a layer there is no new level to ask for.
+        """
+        top = float(x.amax().item())
+        if top > MAX_LEVEL * grid or math.isnan(top):
+            return None
+        tallest = round(top / grid)
+        known = {n for n in range(1, tallest + 1) if n * grid in self.values.magnitudes and not self.values.negative}
+        there = {round(value / grid) for value in sample}
+        fresh = [n for n in range(1, tallest + 1) if n not in known | there]
+        if len(fresh) > _ASKED:
+            there |= {round(value / grid) for value in _few(x)}
+            fresh = [n for n in fresh if n not in there]
+        if len(fresh) > _ASKED:
+            return None
+        there |= {n for n in fresh if _holds(x, n * grid)}
+        found = self._saw([n * grid for n in there], x, positive=True, negative=False)
+        exact = found if known <= there else None
+        if self.values.many:
+            return Look(_mask(x), None, 1.0)
+        unit, as_it_is = self.values.unit, x.dtype in _FLOATS
+        if len(self.values.magnitudes) <= 1:
+            mask = x if unit == 1 and as_it_is else _mask(x)
+            return Look(mask, mask, unit, exact)
+        level = x if unit == 1 and as_it_is else x.to(_sum_type(x)) * (1 / unit)
+        return Look(_mask(x), level if is_dyadic(unit) else level.round(), unit, exact)
 
     def _look_closely(self, x: Tensor) -> Look:
         low, high = (bound.item() for bound in torch.aminmax(x))
@@ -71,37 +120,41 @@ class Operand:
                 f"{self.where}: its operand holds NaN or infinity (got values from {low} to {high}); "
                 "check the weights and the input normalisation"
             )
-        mask = _mask(x)
         top = max(abs(low), abs(high))
         if top == 0:
-            return Look(mask, mask, self.values.unit)
-        if _is_zero(torch.sub(x.abs(), mask.to(x.dtype), alpha=_scalar(top, x))):
-            self._saw([top], x, positive=high > 0, negative=low < 0)
-            if low >= 0 or high <= 0:
-                self._guess = high if high > 0 else low
-            return Look(mask, mask, top)
-        level = self._levels(x.abs(), positive=high > 0, negative=low < 0)
-        if level is None:
+            mask = _mask(x)
+            return Look(mask, mask, self.values.unit, ValueSet())
+        magnitude = x if low >= 0 else x.abs()
+        sample = _few(magnitude)
+        if len(sample) > MAX_LEVEL:
             self.values = REAL
-            return Look(mask, None, 1.0)
-        return Look(mask, *level)
+            return Look(_mask(x), None, 1.0)
+        if sample in ([], [top]):  # perhaps one height of spike
+            mask = _mask(x)
+            if _is_zero(torch.sub(magnitude, mask.to(x.dtype), alpha=_scalar(top, x))):
+                values = self._saw([top], x, positive=high > 0, negative=low < 0)
+                if low >= 0 or high <= 0:
+                    self._guess = high if high > 0 else low
+                return Look(mask, mask, top, values)
+        return self._look_at_levels(x, magnitude, sample, positive=high > 0, negative=low < 0)
 
-    def _levels(self, magnitude: Tensor, *, positive: bool, negative: bool) -> tuple[Tensor, float] | None:
-        """|n| of every element and the unit, or None where the values are no small multiples of one unit."""
-        flat = magnitude.reshape(-1)
-        sample = torch.unique(flat[:: max(1, flat.numel() // _SAMPLE)])
-        if sample.numel() > MAX_LEVEL + 1:
-            return None
-        distinct = torch.unique(flat)
-        if distinct.numel() > MAX_LEVEL + 1:
-            return None
-        members = [value for value in distinct.tolist() if value]
-        found = ValueSet.of(members, positive=positive, negative=negative, eps=_eps(magnitude))
-        if found.many:
-            return None
+    def _look_at_levels(
+        self, x: Tensor, magnitude: Tensor, sample: list[float], *, positive: bool, negative: bool
+    ) -> Look:
+        """|n| of every element and the unit, or REAL where the values are no small multiples of one unit."""
+        guess = ValueSet.of(sample, positive=True, negative=False, eps=_eps(x))
+        if not (guess.many or negative) and _all_on_grid(x, guess.unit):
+            look = self._look_on_grid(x, guess.unit, sample)
+            if look is not None:
+                return look
+        distinct = torch.unique(magnitude)
+        members = [value for value in distinct.tolist() if value] if distinct.numel() <= MAX_LEVEL + 1 else []
+        found = ValueSet.of(members, positive=positive, negative=negative, eps=_eps(x)) if members else REAL
         self.values |= found
-        unit = found.unit
-        return (magnitude.double() / unit).round().to(torch.float32), unit
+        if self.values.many:
+            return Look(_mask(x), None, 1.0)
+        level = (magnitude.double() / found.unit).round().to(torch.float32)
+        return Look(_mask(x), level, found.unit, found)
 
     def tally(self, spikes: Tensor) -> None:
         """Add to `nonzero`."""
@@ -116,10 +169,48 @@ class Operand:
         """The values this operand took, given how many of them were non-zero."""
         return self.values if spikes else ValueSet()
 
-    def _saw(self, magnitudes: list[float], x: Tensor, *, positive: bool, negative: bool) -> None:
+    def _saw(self, magnitudes: list[float], x: Tensor, *, positive: bool, negative: bool) -> ValueSet:
+        """Join these magnitudes to the running values; returns them as a set of their own."""
         seen = ValueSet.of(magnitudes, positive=positive, negative=negative, eps=_eps(x))
-        if seen != self.values:
-            self.values |= seen
+        self.join(seen)
+        return seen
+
+    def join(self, values: ValueSet) -> None:
+        """Add values that were seen to the running ones."""
+        if values != self.values:
+            self.values |= values
+
+
+_ASKED = 6
+"""Levels that are asked for one by one; more are sorted out together."""
+
+
+def _few(x: Tensor) -> list[float]:
+    """Distinct non-zero values of an even sample; more than MAX_LEVEL of them say that there are many."""
+    flat = x.reshape(-1)
+    distinct = torch.unique(flat[:: max(1, flat.numel() // _SAMPLE)]).tolist()
+    return [value for value in distinct if value]
+
+
+def _holds(x: Tensor, value: float) -> bool:
+    return bool(_equals(x, value).amax().item())
+
+
+def is_dyadic(value: float) -> bool:
+    """True for powers of two above zero: multiples of them are exact in every floating type that can hold them."""
+    return value > 0 and math.frexp(value)[0] == 0.5
+
+
+def _all_on_grid(x: Tensor, unit: float) -> bool:
+    """True if every value is a multiple >= 0 of a power of two; False where that cannot be told."""
+    if not is_dyadic(unit) or not x.is_floating_point() or not (x.amin() >= 0).item():
+        return False
+    scaled = x if unit == 1 else x * (1 / unit)
+    return _is_zero(torch.frac(scaled))
+
+
+def _sum_type(x: Tensor) -> torch.dtype:
+    return x.dtype if x.dtype in _FLOATS else torch.float32
 
 
 _FLOATS = (torch.float32, torch.float64)

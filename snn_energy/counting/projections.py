@@ -10,7 +10,12 @@ from torch import Tensor
 
 from snn_energy.counting.counts import LayerCounts
 from snn_energy.counting.observe import EXACT_ROWS, Look, Operand, has_zeros, row_sum
+from snn_energy.counting.tags import Tag, version_of
+from snn_energy.counting.values import ValueSet
 from snn_energy.counting.wiring import Wiring
+
+HELD_ELEMENTS = 1 << 19
+"""Operand elements that one projection may hold back at most, to look at them together."""
 
 
 @dataclass(slots=True)
@@ -63,6 +68,19 @@ def _total(parts: Iterable[Tensor]) -> Tensor:
 
 
 @dataclass(slots=True)
+class Held:
+    """Copies of small operands of one kind, not looked at yet: a hundred small looks cost more than one large one."""
+
+    wiring: Wiring
+    scale: float | None
+    """Spike scale that is already proven of all of them; likewise the grid."""
+    grid: float | None
+    map_shape: tuple[int, ...] | None
+    operands: list[Tensor] = field(default_factory=list)
+    elements: int = 0
+
+
+@dataclass(slots=True)
 class WeightProjection:
     """One weight of one module: operands against fixed weights."""
 
@@ -80,6 +98,7 @@ class WeightProjection:
     bias_adds: int = 0
     operand_bits: int = 0
     maps: dict[Wiring, Maps] = field(default_factory=dict)
+    held: Held | None = None
     settled: list[tuple[Wiring, Maps, int]] = field(default_factory=list)
     """Maps fed while the weights had other values, with their effective events."""
     repeated: dict[Wiring, int] = field(default_factory=dict)
@@ -95,6 +114,7 @@ class WeightProjection:
 
     def settle(self) -> None:
         """Close the books on the present weight values, which are about to change."""
+        self.look_at_held()
         self.settled.extend(self._with_effective_events())
         self.maps = {}
         self.stale = True
@@ -119,15 +139,46 @@ class WeightProjection:
     def feed(self, wiring: Wiring, rows: int, mask: Tensor, level: Tensor | None, unit: float, *, bias: bool) -> None:
         """Add one call: map of non-zero counts and, where levels differ from it, of level sums."""
         self.calls += 1
+        self._put(wiring, rows, mask, level, unit)
+        if bias:
+            self.bias_adds += rows * wiring.outputs_per_row
+
+    def _put(self, wiring: Wiring, rows: int, mask: Tensor, level: Tensor | None, unit: float) -> None:
         maps = self.maps.get(wiring)
         if maps is None:
             maps = self.maps[wiring] = Maps()
         maps.put(rows, mask, level, unit)
+
+    def hold(self, wiring: Wiring, x: Tensor, tag: Tag, map_shape: tuple[int, ...] | None, *, bias: bool) -> None:
+        """Add one call with the operand x[rows, ...], to be looked at later; a copy is kept until then."""
+        held = self.held
+        if (
+            held is None
+            or held.wiring is not wiring
+            or (held.scale, held.grid) != (tag.spike_scale, tag.grid)
+            or held.operands[0].dtype is not x.dtype
+            or held.elements > HELD_ELEMENTS
+        ):
+            self.look_at_held()
+            held = self.held = Held(wiring, tag.spike_scale, tag.grid, map_shape)
+        held.operands.append(x.clone())
+        held.elements += x.numel()
+        self.calls += 1
         if bias:
-            self.bias_adds += rows * wiring.outputs_per_row
+            self.bias_adds += x.shape[0] * wiring.outputs_per_row
+
+    def look_at_held(self) -> None:
+        """Look at what was held back, all together."""
+        held, self.held = self.held, None
+        if held is None:
+            return
+        x = torch.cat(held.operands)
+        look = self.operand.look(x, held.scale, held.grid)
+        self._put(held.wiring, x.shape[0], *mapped(look, held.map_shape), look.unit)
 
     def finish(self) -> LayerCounts:
         """Apply the fan-out maps, once for each geometry and state of the weights."""
+        self.look_at_held()
         parts = [*self.settled, *self._with_effective_events()]
         shared = max(1, self.weight.numel() // max(1, self.unique_weights))
         counts = [maps.nonzero() for _, maps, _ in parts]
@@ -240,6 +291,47 @@ class PairProjection:
 
 def _over_rows(x: Tensor, dim: int) -> Tensor:
     return x.sum(dim, dtype=torch.float32 if x.shape[dim] < 1 << 18 else torch.float64).double()
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """The maps of one tensor and what proves its class, kept for other projections that are fed the same tensor."""
+
+    version: int
+    mask: Tensor
+    level: Tensor | None
+    unit: float
+    values: ValueSet
+    exact: bool
+    """Whether `values` are those of this tensor; else they contain them."""
+
+    def serves(self, operand: Operand, version: int, shape: torch.Size) -> bool:
+        """True if this is all that `operand` would find in the tensor."""
+        if self.version != version or self.mask.shape != shape:
+            return False
+        if self.exact or self.values == operand.values:
+            return True
+        return self.values.many and operand.values.many
+
+
+def sighted(
+    operand: Operand, x: Tensor, source: Tensor, tag: Tag | None, shape: tuple[int, ...] | None = None
+) -> tuple[Tensor, Tensor | None, float]:
+    """Maps of masks and levels of the operand x[rows, ...] and their unit; one look serves all that are fed `source`.
+
+    `x` is `source` (whose tag is `tag`), or a view of it whose leading axis is to be summed.
+    """
+    version = version_of(source)
+    sight = None if tag is None else tag.sight
+    if isinstance(sight, Sight) and sight.serves(operand, version, x.shape[1:] if shape is None else torch.Size(shape)):
+        operand.join(sight.values)
+        return sight.mask, sight.level, sight.unit
+    look = operand.look(x, *(() if tag is None else (tag.spike_scale, tag.grid)))
+    mask, level = mapped(look, shape)
+    if tag is not None and not source.is_inference():
+        values = operand.values if look.exact is None else look.exact
+        tag.sight = Sight(version, mask, level, look.unit, values, look.exact is not None)
+    return mask, level, look.unit
 
 
 def mapped(look: Look, shape: tuple[int, ...] | None = None) -> tuple[Tensor, Tensor | None]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from functools import partial
+from typing import Any, Protocol
 
 from torch import Tensor, nn
 from torch.multiprocessing.reductions import StorageWeakRef
@@ -13,12 +14,22 @@ from snn_energy.counting.counts import Coverage, ElementwiseCounts, NeuronCounts
 from snn_energy.counting.naming import eager_name, stem
 from snn_energy.counting.neuron_tally import NeuronTally
 from snn_energy.counting.neurons import NeuronRow, neuron_row
-from snn_energy.counting.observe import Operand
+from snn_energy.counting.observe import Operand, is_dyadic
 from snn_energy.counting.projections import PairProjection, WeightProjection
 from snn_energy.counting.repeats import Fed, repeat_of_input
 from snn_energy.counting.tags import Origin, Tag, drop_tag, hang_tag, read_tag, tensors_in
 
 ROOT = "(model)"
+
+
+class Site(Protocol):
+    """What a module hook worked out for a module, to be used again at its next call."""
+
+    def fits(self, x: Tensor, tag: Tag) -> bool:
+        """True while it holds for the input `x`, of which `tag` is known."""
+
+    def count(self, recorder: Recorder, x: Tensor, tag: Tag) -> Callable[[Tensor | None], None]:
+        """Count a call; returns what to do with its output, which is None after an exception."""
 
 
 @dataclass(slots=True)
@@ -29,6 +40,29 @@ class _OperatorTally:
     calls: int = 0
     bound: int = 0
     modules: dict[str, None] = field(default_factory=dict)
+
+    def again(self) -> None:
+        """Enter another call of the same kind, from the same module and without a bound."""
+        self.calls += 1
+
+
+@dataclass(slots=True)
+class _ArithmeticTally:
+    """Running sums of one module's arithmetic of one kind."""
+
+    calls: int = 0
+    adds: int = 0
+    muls: int = 0
+    compares: int = 0
+    specials: int = 0
+
+    def more(self, adds: int, muls: int, compares: int, specials: int) -> None:
+        """Add one call."""
+        self.calls += 1
+        self.adds += adds
+        self.muls += muls
+        self.compares += compares
+        self.specials += specials
 
 
 class Recorder:
@@ -46,13 +80,17 @@ class Recorder:
         """Products reported so far."""
         self.used_parameters: set[str] = set()
         self.projections: dict[tuple[object, ...], WeightProjection | PairProjection] = {}
-        self._arithmetic: dict[tuple[str, str], list[int]] = {}
+        self._arithmetic: dict[tuple[str, str], _ArithmeticTally] = {}
         self._operators: dict[tuple[str, str], _OperatorTally] = {}
         self.neuron_tallies: dict[str, NeuronTally] = {}
         self.neuron_rows: dict[int, NeuronRow] = {}
         self._known: dict[int, tuple[Tensor, Tag]] = {}
         self._inputs: list[int] = []
         self._written: dict[int, StorageWeakRef] = {}
+        self.journal: list[Callable[[], None]] | None = None
+        """While it is a list, arithmetic and notes are also left here as functions that charge the same again."""
+        self.sites: dict[int, Site] = {}
+        """By identity of the module; only modules that the model knows."""
         self.token = object()
         """Marks the tags of this trace; a tag must not keep the recorder alive."""
         self.fed: dict[tuple[int, ...], list[Fed]] = {}
@@ -179,6 +217,13 @@ class Recorder:
         tag = self.tag(tensor)
         return None if tag is None else tag.spike_scale
 
+    def grid(self, tensor: Tensor) -> float | None:
+        """A power of two of which every value of a tensor is known to be a multiple >= 0."""
+        tag = self.tag(tensor)
+        if tag is None or tag.grid is not None or tag.spike_scale is None:
+            return None if tag is None else tag.grid
+        return tag.spike_scale if is_dyadic(tag.spike_scale) else None
+
     # -- names -------------------------------------------------------------------------------------------------
 
     def weight_name(self, names: tuple[str, ...], weight: Tensor) -> str | None:
@@ -263,15 +308,18 @@ class Recorder:
         tally.calls += 1
         tally.bound += bound
         tally.modules[self.path or ROOT] = None
+        if self.journal is not None:
+            self.journal.append(tally.again)
 
     def arithmetic(self, kind: str, *, adds: int = 0, muls: int = 0, compares: int = 0, specials: int = 0) -> None:
         """Charge element-wise arithmetic to the module that runs."""
         key = (self.path or ROOT, kind)
         tally = self._arithmetic.get(key)
         if tally is None:
-            tally = self._arithmetic[key] = [0, 0, 0, 0, 0]
-        for index, more in enumerate((1, adds, muls, compares, specials)):
-            tally[index] += more
+            tally = self._arithmetic[key] = _ArithmeticTally()
+        tally.more(adds, muls, compares, specials)
+        if self.journal is not None:
+            self.journal.append(partial(tally.more, adds, muls, compares, specials))
 
     def neuron(self, module: nn.Module, spikes: Tensor, tapped: Sequence[Tensor] = ()) -> None:
         """Record one call of a recognised neuron from its output, and the counts that it left in the tap, if any."""
@@ -329,9 +377,15 @@ class Recorder:
         """Records of all other arithmetic, in order of first call."""
         return tuple(
             ElementwiseCounts(
-                name=name, kind=kind, calls=calls, adds=adds, muls=muls, compares=compares, specials=specials
+                name=name,
+                kind=kind,
+                calls=tally.calls,
+                adds=tally.adds,
+                muls=tally.muls,
+                compares=tally.compares,
+                specials=tally.specials,
             )
-            for (name, kind), (calls, adds, muls, compares, specials) in self._arithmetic.items()
+            for (name, kind), tally in self._arithmetic.items()
         )
 
     def coverage(self) -> Coverage:

@@ -31,9 +31,17 @@ if TYPE_CHECKING:
 Arguments = tuple[Any, ...]
 
 
-def repeated_rows(recorder: Recorder, projection: WeightProjection, operand: Tensor, wiring: Wiring, rows: int) -> int:
-    """Of the `rows` that this call feeds to a projection, how many repeat an earlier row of the batch."""
-    tag = recorder.tag(operand)
+def note_repeats(
+    recorder: Recorder, projection: WeightProjection, operand: Tensor, tag: Tag | None, wiring: Wiring, rows: int
+) -> None:
+    """Tell a projection how many of the `rows` that it is about to be fed repeat an earlier row of the batch."""
+    if repeated := _repeated_rows(recorder, projection, operand, tag, wiring, rows):
+        projection.repeated[wiring] = projection.repeated.get(wiring, 0) + repeated
+
+
+def _repeated_rows(
+    recorder: Recorder, projection: WeightProjection, operand: Tensor, tag: Tag | None, wiring: Wiring, rows: int
+) -> int:
     if tag is None or tag.origin is not Origin.DATA or operand.is_inference():
         return 0
     root = tag.root or tag

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from enum import IntEnum
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from torch import Tensor
 
@@ -32,6 +32,14 @@ class Repeat(NamedTuple):
     inner: int
 
 
+class Sight(Protocol):
+    """What was found in a tensor, to be found no second time; see `observe`."""
+
+    @property
+    def version(self) -> int:
+        """Write counter of the data that were looked at."""
+
+
 @dataclass(slots=True)
 class Tag:
     """Knowledge about one tensor; None where nothing is known."""
@@ -49,6 +57,10 @@ class Tag:
     """For the output of a weight projection: its key, for a bias added or a batch norm applied right behind."""
     spike_scale: float | None = None
     """Height of a spike, where every value is known to be 0 or that height."""
+    grid: float | None = None
+    """A power of two of which every value is known to be a multiple >= 0, where values are no plain spikes."""
+    sight: Sight | None = None
+    """What the projections fed so far found in it."""
     softmax: bool = False
     """Output of a softmax: tells the two products of an attention apart."""
     repeats: Repeat | None = None

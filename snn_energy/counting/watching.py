@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
-from torch.utils._python_dispatch import _get_current_dispatch_mode
+from torch.utils._python_dispatch import _get_current_dispatch_mode, _pop_mode, _push_mode
 
 from snn_energy.counting.dispatch import CountingMode
 from snn_energy.counting.modules import SHORTCUTS, shortcut
@@ -77,7 +77,7 @@ class Watcher:
         try:
             finish(output)
         finally:
-            self.mode.__enter__()  # type: ignore[no-untyped-call]
+            _push_mode(self.mode)
 
     def _elsewhere(self) -> bool:
         return threading.get_ident() != self._thread or not self._running
@@ -102,7 +102,7 @@ class Watcher:
 
     def _count_from_hook(self, module: nn.Module, args: Any) -> None:
         finish: Finish | None = None
-        self.mode.__exit__(None, None, None)  # type: ignore[no-untyped-call]  # what we do here is not the model's work
+        _pop_mode()  # what we do here is not the model's work
         try:
             if id(module) in self.recorder.neuron_rows:
                 tap: list[Tensor] = []
@@ -111,7 +111,7 @@ class Watcher:
                 finish = shortcut(self.recorder, module, args)
         finally:
             if finish is None:
-                self.mode.__enter__()  # type: ignore[no-untyped-call]
+                _push_mode(self.mode)
         if finish is not None:
             self._silent.append((module, finish))
 

@@ -1,7 +1,8 @@
-"""Reference spiking networks: neurons, the CNN, folding, snapping, the registry and checkpoints."""
+"""Reference spiking networks: neurons, architectures, folding, snapping, the registry and checkpoints."""
 
 from __future__ import annotations
 
+from snn_energy.models.cells import ALIFCell, IFCell, LIFCell
 from snn_energy.models.checkpoints import (
     Checkpoint,
     load_checkpoint,
@@ -12,17 +13,28 @@ from snn_energy.models.folding import fold
 from snn_energy.models.inputs import InputSpec
 from snn_energy.models.neurons import IF, LIF, SpikingNeuron
 from snn_energy.models.registry import build, model_names, register
+from snn_energy.models.sew_resnet import SEWResNet
 from snn_energy.models.snapping import snap
 from snn_energy.models.spiking_cnn import SpikingCNN
+from snn_energy.models.spiking_recurrent import SpikingRecurrent
+from snn_energy.models.spiking_transformer import SpikingTransformer
+from snn_energy.models.spiking_vgg import SpikingVGG
 from snn_energy.models.zoo import checkpoint_path, pretrained, pretrained_names
 
 __all__ = [
     "IF",
     "LIF",
+    "ALIFCell",
     "Checkpoint",
+    "IFCell",
     "InputSpec",
+    "LIFCell",
+    "SEWResNet",
     "SpikingCNN",
     "SpikingNeuron",
+    "SpikingRecurrent",
+    "SpikingTransformer",
+    "SpikingVGG",
     "build",
     "checkpoint_path",
     "fold",

@@ -13,6 +13,16 @@ import snn_energy as se
 
 COUNTS = ("dense_macs", "connections", "events", "effective_events")
 FACTS = (*COUNTS, "spikes", "elements")
+EVERYTHING = (
+    *FACTS,
+    "unit_events",
+    "graded_events",
+    "acs",
+    "macs",
+    "bias_adds",
+    "weights",
+    "zero_weights",
+)
 
 
 class Call(nn.Module):

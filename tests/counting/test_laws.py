@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 import torch
-from agree import COUNTS, FACTS, Call, filled, only, pick, trace
+from agree import COUNTS, EVERYTHING, Call, filled, only, pick, trace
 from hypothesis import given
 from hypothesis import strategies as st
+from state import flags, snapshot
 from strategies import DTYPES, KINDS, Spikes, fill, seeds, spikes
 from torch import nn
 from torch.nn import functional as F
@@ -19,16 +20,6 @@ from torch.utils.flop_counter import FlopCounterMode
 import snn_energy as se
 from snn_energy.errors import SnnEnergyError
 
-EVERYTHING = (
-    *FACTS,
-    "unit_events",
-    "graded_events",
-    "acs",
-    "macs",
-    "bias_adds",
-    "weights",
-    "zero_weights",
-)
 NO_WEIGHTS = tuple(name for name in EVERYTHING if name not in ("weights", "zero_weights"))
 
 
@@ -432,55 +423,6 @@ class BoomError(Exception):
     """A user's own error in the middle of a forward."""
 
 
-def hook_tables(net: nn.Module) -> list[tuple[str, list[int]]]:
-    return [
-        (f"{path}.{name}", list(table))
-        for path, module in net.named_modules()
-        for name, table in vars(module).items()
-        if name.endswith("_hooks") and hasattr(table, "__len__")
-    ]
-
-
-def flags() -> dict[str, Any]:
-    return {
-        "grad": torch.is_grad_enabled(),
-        "inference": torch.is_inference_mode_enabled(),
-        "fastpath": torch.backends.mha.get_fastpath_enabled(),
-        "mkldnn": torch.backends.mkldnn.enabled,
-        "math": torch.backends.cuda.math_sdp_enabled(),
-        "flash": torch.backends.cuda.flash_sdp_enabled(),
-        "efficient": torch.backends.cuda.mem_efficient_sdp_enabled(),
-        "cudnn sdp": torch.backends.cuda.cudnn_sdp_enabled(),
-        "cudnn": torch.backends.cudnn.enabled,
-        "default dtype": torch.get_default_dtype(),
-        "threads": torch.get_num_threads(),
-        "deterministic": torch.are_deterministic_algorithms_enabled(),
-        "rng": torch.get_rng_state().tolist(),
-        "modes": torch.utils._python_dispatch._get_current_dispatch_mode(),
-        "functions": (torch.matmul, F.linear, F.conv2d, F.scaled_dot_product_attention, nn.Module.__call__),
-        "global hooks": [
-            len(table)
-            for name, table in vars(nn.modules.module).items()
-            if name.startswith("_global_") and hasattr(table, "__len__")
-        ],
-    }
-
-
-def snapshot(net: nn.Module) -> dict[str, Any]:
-    return flags() | {
-        "hooks": hook_tables(net),
-        "modes": [module.training for module in net.modules()],
-        "attributes": [sorted(vars(module)) for module in net.modules()],
-        "classes": [type(module) for module in net.modules()],
-        "forwards": [module.forward.__func__ for module in net.modules()],
-        "identity": [id(value) for value in (*net.parameters(), *net.buffers())],
-        "versions": [value._version for value in (*net.parameters(), *net.buffers())],
-        "requires grad": [value.requires_grad for value in net.parameters()],
-        "gradients": [value.grad for value in net.parameters()],
-        "values": [value.tolist() for value in net.state_dict().values()],
-    }
-
-
 class Everything(nn.Module):
     """One of each thing that tracing must treat specially; optionally fails at the end."""
 
@@ -533,7 +475,7 @@ def test_a_failing_data_source_leaves_nothing_behind() -> None:
     with pytest.raises((BoomError, SnnEnergyError)):
         se.trace(net, batches())
     assert snapshot(net)["hooks"] == before["hooks"]
-    assert snapshot(net)["modes"] == before["modes"]
+    assert snapshot(net)["training"] == before["training"]
     assert flags()["fastpath"] == before["fastpath"]
 
 

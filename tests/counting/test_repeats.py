@@ -93,6 +93,7 @@ LINEAR: dict[str, Callable[[Net, Tensor], Any]] = {
     "expand, flat": lambda m, x: m.fc(expand(x).flatten(2).flatten(0, 1)),
     "samples first": lambda m, x: m.fc(x.flatten(1).unsqueeze(1).expand(-1, T, -1)),
     "loop": lambda m, x: [m.fc(x.flatten(1)) for _ in range(T)],
+    "loop, with an axis of its own": lambda m, x: [m.fc(y) for y in [x.flatten(2)] for _ in range(T)],
     "loop over a copy": lambda m, x: [m.fc(step.flatten(1)) for step in repeat(x)],
 }
 NOTHING: dict[str, Callable[[Net, Tensor], Any]] = {
@@ -110,6 +111,9 @@ NOTHING_LINEAR: dict[str, Callable[[Net, Tensor], Any]] = {
     "a sum of its own for each row": lambda m, x: m.fc(
         torch.addmm(torch.rand(T * len(x), 20), x.flatten(1).repeat(T, 1), torch.eye(20))
     ),
+    "cuts of one tensor, copied to be flat": lambda m, x: [
+        m.fc(y[:, t]) for y in [torch.rand(len(x), T, 2, 20)] for t in range(T)
+    ],
     "two equal channels": lambda m, x: m.fc(nn.functional.avg_pool2d(x.repeat(1, 2, 1, 1), (1, 2)).flatten(1)),
     "halves of numbers": lambda m, x: m.fc(
         repeat(x[:1]).view(torch.int16).float().reshape(2, 4, 20)[:, :2][:1]  # two halves of the first image

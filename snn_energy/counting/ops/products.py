@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from math import prod
 from typing import NamedTuple
@@ -12,10 +13,10 @@ from torch import Tensor, nn
 from snn_energy.counting.fanout import Axis
 from snn_energy.counting.naming import call_site
 from snn_energy.counting.ops.registry import After, Call, multiplies
-from snn_energy.counting.projections import PairProjection, WeightProjection, mapped
+from snn_energy.counting.projections import PairProjection, WeightProjection, mapped, sighted
 from snn_energy.counting.recorder import Recorder
-from snn_energy.counting.repeats import repeated_rows
-from snn_energy.counting.tags import Origin
+from snn_energy.counting.repeats import note_repeats
+from snn_energy.counting.tags import Origin, Tag, version_of
 from snn_energy.counting.wiring import BilinearWiring, ConvWiring, LinearWiring, Wiring
 
 RECURRENT = (nn.RNNBase, nn.RNNCellBase)
@@ -24,7 +25,7 @@ WEIGHTED = (nn.Linear, nn.modules.conv._ConvNd, nn.Bilinear, *RECURRENT)
 
 
 @multiplies("convolution", "_convolution", "convolution_overrideable", "mkldnn_convolution", factors=(0, 1))
-def convolution(recorder: Recorder, call: Call) -> After:
+def convolution(recorder: Recorder, call: Call) -> Feed:
     """Convolution or transposed convolution over 1 to 3 axes: x [n, c_in, *spatial], weight [c_out, c_in/g, *k]."""
     x, weight, bias = call.args[0], call.args[1], call.get(2, "bias")
     axes = weight.dim() - 2
@@ -39,10 +40,10 @@ def convolution(recorder: Recorder, call: Call) -> After:
     )
     kind = f"conv_transpose{axes}d" if transposed else f"conv{axes}d"
     projection = _weight_projection(recorder, kind, weight, weight)
-    look = projection.operand.look(x, recorder.spike_scale(x))
-    _note_repeats(recorder, projection, x, wiring, x.shape[0])
-    feed = _Feed(wiring, x.shape[0], *mapped(look), look.unit, x.element_size() * 8)
-    return _finish(recorder, call, projection, feed, biased=bias is not None)
+    tag = recorder.tag(x)
+    note_repeats(recorder, projection, x, tag, wiring, x.shape[0])
+    seen = Seen(wiring, x.shape[0], *sighted(projection.operand, x, x, tag), bits=x.element_size() * 8)
+    return Feed(recorder, call.name, projection, seen, bias is not None)
 
 
 _CONV_ARGS = ((3, "stride"), (4, "padding"), (5, "dilation"), (7, "output_padding"))
@@ -104,7 +105,10 @@ def product_and_sum(recorder: Recorder, call: Call) -> After:
     return after
 
 
-def _matrix_product(recorder: Recorder, call: Call, a: Tensor, b: Tensor, *, biased: bool) -> After | None:
+def _matrix_product(
+    recorder: Recorder, call: Call, a: Tensor, b: Tensor, *, biased: bool, noted: bool = False
+) -> After | None:
+    """Any product of two matrices; `noted` says that the caller looks for repeated rows itself."""
     left, right = recorder.origin(a), recorder.origin(b)
     if left is right is Origin.DATA or (left is right and left is Origin.CONSTANT):
         return _pair(recorder, call, a, b, biased=biased)
@@ -115,7 +119,6 @@ def _matrix_product(recorder: Recorder, call: Call, a: Tensor, b: Tensor, *, bia
     whole = a  # as torch was given it, rows first; the transpose of a weight product has no tag
     x = a.unsqueeze(0) if a.dim() == 1 else a
     w = b.unsqueeze(-1) if b.dim() == 1 else b
-    scale = recorder.spike_scale(operand)
     kind = type(recorder.module).__name__.lower() if isinstance(recorder.module, RECURRENT) else "linear"
     if x.dim() == 2:
         n_in, n_out = w.shape
@@ -129,11 +132,30 @@ def _matrix_product(recorder: Recorder, call: Call, a: Tensor, b: Tensor, *, bia
         wiring, rows = LinearWiring(w.shape[0], w.shape[1], w.shape[2]), x.shape[1]
         stacked = w
     projection = _weight_projection(recorder, kind, weight, stacked)
-    look = projection.operand.look(x.transpose(0, 1) if x.dim() == 3 else x, scale)
-    if operand is whole and x.dim() < 3:
-        _note_repeats(recorder, projection, operand, wiring, rows)
-    feed = _Feed(wiring, rows, *mapped(look, (wiring.batch, wiring.n_in)), look.unit, operand.element_size() * 8)
-    return _finish(recorder, call, projection, feed, biased=biased)
+    rows_first = x.transpose(0, 1) if x.dim() == 3 else x
+    tag = recorder.tag(operand)
+    if operand is whole and x.dim() < 3 and not noted:
+        note_repeats(recorder, projection, operand, tag, wiring, rows)
+    maps = sighted(projection.operand, rows_first, operand, tag, (wiring.batch, wiring.n_in))
+    seen = Seen(wiring, rows, *maps, bits=operand.element_size() * 8)
+    return Feed(recorder, call.name, projection, seen, biased)
+
+
+def linear_layer(recorder: Recorder, operator: str, x: Tensor, weight: Tensor, *, biased: bool) -> Feed:
+    """A linear layer, counted before it runs: x [..., c_in] against weight [c_out, c_in]."""
+    turned, known = weight.t(), recorder.tag(weight)
+    recorder.mark(turned, Tag(recorder.token, Origin.WEIGHT, names=() if known is None else known.names))
+    rows, tag = x, recorder.tag(x)
+    if x.dim() != 2:
+        rows = x.reshape(-1, x.shape[-1])
+        recorder.mark(rows, Tag(recorder.token, Origin.DATA) if tag is None else replace(tag))
+    feed = _matrix_product(recorder, Call(operator, (), {}, (x, weight), None), rows, turned, biased=biased, noted=True)
+    assert isinstance(feed, Feed)
+    note_repeats(recorder, feed.projection, x, tag, feed.seen.wiring, feed.seen.rows)
+    of_rows = recorder.tag(rows)
+    if tag is not None and of_rows is not None and version_of(x) == version_of(rows):
+        tag.sight = of_rows.sight
+    return feed
 
 
 def _columns(x: Tensor) -> Tensor:
@@ -156,17 +178,20 @@ def _pair(recorder: Recorder, call: Call, a: Tensor, b: Tensor, *, biased: bool)
     left = a.reshape(1, 1, -1) if a.dim() == 1 else a.unsqueeze(0) if a.dim() == 2 else a
     right = b.reshape(1, -1, 1) if b.dim() == 1 else b.unsqueeze(0) if b.dim() == 2 else b
     looks = (
-        projection.first.look(left, recorder.spike_scale(a)),
-        projection.second.look(right, recorder.spike_scale(b)),
+        projection.first.look(left, recorder.spike_scale(a), recorder.grid(a)),
+        projection.second.look(right, recorder.spike_scale(b), recorder.grid(b)),
     )
     bits = max(a.element_size(), b.element_size()) * 8
 
-    def after(_out: Tensor) -> None:
+    def after(out: Tensor) -> None:
         projection.feed(left, right, *looks)
         if biased:
             projection.bias_adds += left.shape[0] * left.shape[1] * right.shape[2]
         projection.operand_bits = max(projection.operand_bits, bits)
         recorder.note("counted", call.name)
+        grids, tag = (recorder.grid(a), recorder.grid(b)), recorder.tag(out)
+        if tag is not None and grids[0] is not None and grids[1] is not None and not biased:
+            tag.grid = grids[0] * grids[1]  # sums of products of multiples >= 0
 
     return after
 
@@ -184,8 +209,8 @@ def einsum_product(recorder: Recorder, call: Call) -> None:
     projection = _weight_projection(recorder, "linear", weight, b.view(-1, 1, 1))
     look = projection.operand.look(a.view(1, -1), recorder.spike_scale(operand))
     wiring = LinearWiring(a.numel(), 1, 1)
-    feed = _Feed(wiring, 1, *mapped(look, (wiring.batch, wiring.n_in)), look.unit, operand.element_size() * 8)
-    _finish(recorder, call, projection, feed, biased=False)(call.out)
+    seen = Seen(wiring, 1, *mapped(look, (wiring.batch, wiring.n_in)), look.unit, operand.element_size() * 8)
+    Feed(recorder, call.name, projection, seen, biased=False)(call.out)
 
 
 @multiplies("_trilinear", factors=(0, 1, 2))
@@ -212,8 +237,8 @@ def bilinear(recorder: Recorder, call: Call) -> After | None:
     else:
         level, unit = one.level.double().T @ two.level.double(), one.unit * two.unit
     wiring = BilinearWiring(first.shape[1], second.shape[1], weight.shape[0])
-    feed = _Feed(wiring, first.shape[0], mask, level, unit, first.element_size() * 8)
-    return _finish(recorder, call, projection, feed, biased=False)
+    seen = Seen(wiring, first.shape[0], mask, level, unit, first.element_size() * 8)
+    return Feed(recorder, call.name, projection, seen, biased=False)
 
 
 def _weight_projection(recorder: Recorder, kind: str, weight: Tensor, as_wired: Tensor) -> WeightProjection:
@@ -249,13 +274,8 @@ def _unique_elements(weight: Tensor) -> int:
     return prod(size for size, stride in zip(weight.shape, weight.stride(), strict=True) if stride or size == 0)
 
 
-def _note_repeats(recorder: Recorder, projection: WeightProjection, operand: Tensor, wiring: Wiring, rows: int) -> None:
-    if repeated := repeated_rows(recorder, projection, operand, wiring, rows):
-        projection.repeated[wiring] = projection.repeated.get(wiring, 0) + repeated
-
-
-class _Feed(NamedTuple):
-    """What one call adds to its projection, once the product has run."""
+class Seen(NamedTuple):
+    """What one call adds to its projection."""
 
     wiring: Wiring
     rows: int
@@ -265,13 +285,22 @@ class _Feed(NamedTuple):
     bits: int
 
 
-def _finish(recorder: Recorder, call: Call, projection: WeightProjection, feed: _Feed, *, biased: bool) -> After:
-    def after(out: Tensor) -> None:
-        projection.feed(*feed[:-1], bias=biased)
-        projection.operand_bits = max(projection.operand_bits, feed.bits)
-        recorder.note("counted", call.name)
-        tag = recorder.tag(out)
-        if tag is not None:
-            tag.biased, tag.projection = biased, projection.key
+@dataclass(slots=True)
+class Feed:
+    """What is left to do for a product with weights once it has run: call it with the result."""
 
-    return after
+    recorder: Recorder
+    operator: str
+    projection: WeightProjection
+    seen: Seen
+    biased: bool
+
+    def __call__(self, out: Tensor) -> None:
+        """Add the call to its projection, and tell the result where it comes from."""
+        projection, seen = self.projection, self.seen
+        projection.feed(*seen[:-1], bias=self.biased)
+        projection.operand_bits = max(projection.operand_bits, seen.bits)
+        self.recorder.note("counted", self.operator)
+        tag = self.recorder.tag(out)
+        if tag is not None:
+            tag.biased, tag.projection = self.biased, projection.key

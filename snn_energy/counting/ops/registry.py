@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -47,6 +47,7 @@ class Call:
 Row = Callable[["Recorder", Call], None]
 After = Callable[[Tensor], None]
 ProductRow = Callable[["Recorder", Call], After | None]
+R = TypeVar("R", bound=ProductRow)
 
 COUNTED: dict[str, Row] = {}
 
@@ -81,10 +82,10 @@ def counts(*names: str) -> Callable[[Row], Row]:
     return register
 
 
-def multiplies(*names: str, factors: tuple[int, ...]) -> Callable[[ProductRow], ProductRow]:
+def multiplies(*names: str, factors: tuple[int, ...]) -> Callable[[R], R]:
     """Register a function that counts these products before they run; `factors` are positions of arguments."""
 
-    def register(row: ProductRow) -> ProductRow:
+    def register(row: R) -> R:
         for name in names:
             _refuse_duplicate(name)
             PRODUCTS[name] = Product(row, factors)
