@@ -17,7 +17,6 @@ from torch.nn.utils import prune
 
 from snn_energy.models import SEWResNet, SpikingRecurrent, SpikingTransformer, SpikingVGG
 
-STEPS = {"recurrent": 100}
 INPUTS = ("binary", "integer", "real")
 
 
@@ -31,17 +30,23 @@ class Plan:
     """Name of the argument that holds the number of input channels; of a list, its first item."""
     frame: tuple[int, ...]
     """Shape of one sample at one time step."""
-    steps: int = 2
+    steps: int = 3
     time_first: bool = False
     """True if the data always have a time axis; images and latents may be shown at every step."""
+    variants: tuple[dict[str, Any], ...] = ({"reset": "hard"}, {"reset": "soft"})
+    """Further arguments; the seed chooses."""
 
 
-_IMAGE = {"in_channels": 2, "classes": 3, "image_size": 8, "time_steps": 2, "folded": True}
+_IMAGE = {"in_channels": 2, "classes": 3, "image_size": 8, "time_steps": 3, "folded": True}
 
 PLANS = {
     "vgg": Plan(SpikingVGG, _IMAGE | {"stages": ((4,), (5, 5), (6,))}, "in_channels", (2, 8, 8)),
     "sew-resnet": Plan(
-        SEWResNet, _IMAGE | {"image_size": 4, "stages": ((4, 2), (5, 1))}, "in_channels", (2, 4, 4), steps=2
+        SEWResNet,
+        _IMAGE | {"image_size": 4, "stages": ((4, 2), (5, 1))},
+        "in_channels",
+        (2, 4, 4),
+        variants=({"reset": "hard"}, {"reset": "soft"}, {"join": "AND"}, {"join": "IAND"}),
     ),
     "spiking-transformer": Plan(
         SpikingTransformer,
@@ -67,8 +72,15 @@ PLANS = {
         (10,),
         steps=100,
         time_first=True,
+        variants=({"reset": "hard"}, {"neuron": "alif", "adaptation_decay": 0.5}, {"reset": "soft"}),
     ),
-    "decoder": Plan(SpikingDecoder, {"widths": (4, 5, 4), "time_steps": 2, "folded": True}, "widths", (4, 3, 3)),
+    "decoder": Plan(
+        SpikingDecoder,
+        {"widths": (4, 5, 4), "time_steps": 3, "folded": True},
+        "widths",
+        (4, 3, 3),
+        variants=({},),
+    ),
     "pruned": Plan(SpikingVGG, _IMAGE | {"stages": ((4,), (5, 5), (6,))}, "in_channels", (2, 8, 8)),
 }
 
@@ -96,7 +108,7 @@ def exact(name: str, seed: int, *, extra: int = 0, extra_weight: float = 1.0, **
     `extra` further input channels meet weights of `extra_weight` (times -1, 0 or 1) and change no other weight.
     """
     plan = PLANS[name]
-    arguments = dict(plan.arguments) | more
+    arguments = plan.arguments | plan.variants[seed % len(plan.variants)] | more
     if extra:
         own = arguments[plan.channels]
         arguments[plan.channels] = own + extra if isinstance(own, int) else (own[0] + extra, *own[1:])

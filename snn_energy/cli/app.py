@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from snn_energy.cli import export, hardware, plot, price, profile, report, train
+from snn_energy.cli import export, hardware, plot, price, profile, report, selftest, train
 from snn_energy.cli.group import Group, RootGroup
 
 COMMANDS: Mapping[str, Callable[..., Any] | typer.Typer] = {
@@ -19,6 +19,7 @@ COMMANDS: Mapping[str, Callable[..., Any] | typer.Typer] = {
     "report": report.report_command,
     "export": export.app,
     "hardware": hardware.app,
+    "selftest": selftest.selftest_command,
 }
 """Command name -> its function, or the typer application of its subcommands; help lists them in this order.
 

@@ -54,7 +54,8 @@ class SpikingRecurrent(nn.Module):
 
     Args: `inputs` (channels), `classes`, `widths` (units of each hidden layer), `neuron` ("lif" or "alif"),
     `time_steps` (declared for the registry; T always comes from the data), `decay`, `threshold`, `reset` ("hard" or
-    "soft"; adaptive neurons are always soft), `readout_decay`, `surrogate`, `stepped`.
+    "soft"; adaptive neurons are always soft), `adaptation` and `adaptation_decay` (of adaptive neurons, see `cells`),
+    `readout_decay`, `surrogate`, `stepped`.
 
     Shapes: events `t n inputs` -> logits `n classes`. Errors: UsageError, DataError.
     """
@@ -69,6 +70,8 @@ class SpikingRecurrent(nn.Module):
         decay: float = 0.9375,
         threshold: float = 1.0,
         reset: str = "hard",
+        adaptation: float = 0.5,
+        adaptation_decay: float = 0.9375,
         readout_decay: float = 0.9375,
         surrogate: str = "arctan",
         stepped: bool = False,
@@ -81,8 +84,9 @@ class SpikingRecurrent(nn.Module):
         if neuron not in NEURONS:
             raise unknown("neuron", neuron, NEURONS)
         constants: dict[str, Any] = {"decay": decay, "threshold": threshold, "surrogate": surrogate}
-        if neuron == "lif":
-            constants["reset"] = reset
+        constants |= (
+            {"reset": reset} if neuron == "lif" else {"adaptation": adaptation, "adaptation_decay": adaptation_decay}
+        )
         self.layers = nn.ModuleList(
             RecurrentLayer(ins, width, NEURONS[neuron](**constants)) for ins, width in zip((inputs, *widths), widths)
         )
@@ -97,6 +101,8 @@ class SpikingRecurrent(nn.Module):
             "decay": decay,
             "threshold": threshold,
             "reset": reset,
+            "adaptation": adaptation,
+            "adaptation_decay": adaptation_decay,
             "readout_decay": readout_decay,
             "surrogate": surrogate,
             "stepped": stepped,

@@ -12,7 +12,8 @@ from on_networks import example, facts, kinds, on_networks, samples, seeds, trac
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from snn_energy.models import LIF, LIFCell
+from snn_energy.models import LIF, ALIFCell, LIFCell, SpikingNeuron
+from snn_energy.models.units import ConvUnit, LinearUnit
 
 
 class MyConv(nn.Conv2d):
@@ -122,6 +123,81 @@ def test_names_nesting_and_sharing(name: str, seed: int, kind: str, n: int) -> N
     ]
 
 
+@on_networks(seed=seeds, kind=kinds, n=samples)
+def test_one_neuron_in_every_place(name: str, seed: int, kind: str, n: int) -> None:
+    """Neurons without state may be one and the same module: it then does the work of all."""
+    net, x = example(name, seed, kind, n, stepped=False)
+    want = trace(name, net, x)
+    one = next(module for module in net.modules() if isinstance(module, SpikingNeuron | ALIFCell))
+    places = 0
+    for module in list(net.modules()):
+        for path, child in list(module.named_children()):
+            if type(child) is type(one) and repr(child) == repr(one):
+                setattr(module, path, one)
+                places += 1
+    assert places >= 2
+    got = trace(name, net, x)
+    assert facts(got)["layers"] == facts(want)["layers"]
+    for count in ("updates", "spikes", "adds", "muls", "compares", "calls"):
+        assert sum(getattr(neuron, count) for neuron in got.neurons) == sum(
+            getattr(neuron, count) for neuron in want.neurons
+        )
+
+
+@on_networks([name for name in PLANS if name != "recurrent"], seed=seeds, kind=kinds, n=samples)
+def test_memory_format(name: str, seed: int, kind: str, n: int) -> None:
+    """Channels last, in the weights or in the images, strided or expanded: the same numbers in another order."""
+    net, x = example(name, seed, kind, n)
+    want = facts(trace(name, net, x))
+    last = {"memory_format": torch.channels_last}
+    for images in (x.to(**last), x.flip(-1).flip(-1), x.repeat_interleave(2, -1)[..., ::2]):
+        assert facts(trace(name, net, images)) == want
+    assert facts(trace(name, exact(name, seed).to(**last), x.to(**last))) == want
+
+
+@on_networks([name for name in PLANS if name != "recurrent"], seed=seeds, kind=kinds, n=samples)
+def test_a_batch_norm_is_its_folded_layer(name: str, seed: int, kind: str, n: int) -> None:
+    """A norm right behind its weights costs its shift, one addition: what the bias costs once it is folded."""
+    folded, x = example(name, seed, kind, n)
+    net = exact(name, seed, folded=False)
+    rng = torch.Generator().manual_seed(seed)
+    for unit in net.modules():
+        if not isinstance(unit, ConvUnit | LinearUnit):
+            continue
+        path = next(path for path, module in net.named_modules() if module is unit)
+        kept = next(folded.get_submodule(path).children())
+        layer, norm = next(unit.children()), unit.norm
+        axis = 1 if isinstance(layer, nn.ConvTranspose2d) else 0
+        gain = 2.0 ** torch.randint(-1, 2, (norm.num_features,), generator=rng)
+        shape = [1] * kept.weight.dim()
+        shape[axis] = -1
+        with torch.no_grad():
+            own, other = (dict(m.named_parameters()) for m in (layer, kept))
+            for key in set(own):
+                own[key].copy_(other[key] / gain.reshape(shape))
+            norm.running_mean.copy_(torch.randint(-2, 3, gain.shape, generator=rng) / 4)
+            norm.running_var.fill_(1.0)
+            norm.eps = 0.0
+            norm.weight.copy_(gain)
+            norm.bias.copy_(kept.bias + norm.running_mean * gain)
+    for path, module in weights_of(net).items():
+        if path == "head":
+            module.load_state_dict(folded.get_submodule(path).state_dict())
+    want, got = facts(trace(name, folded, x)), facts(trace(name, net, x))
+    shifts = {key: values for key, values in got["other"].items() if key[1] == "batch_norm (folded)"}
+    assert len(shifts) == len(want["layers"]) - len([name for name in want["layers"] if "matmul" in name]) - 1
+    assert got["other"] == want["other"] | shifts
+    moved = 0
+    for path, layer in want["layers"].items():
+        if path != "head" and layer["bias_adds"]:
+            moved += layer["bias_adds"]
+            layer["bias_adds"] = 0
+    assert sum(adds for adds, *_ in shifts.values()) == moved > 0
+    assert {(muls, compares, specials) for _, muls, compares, specials in shifts.values()} == {(0, 0, 0)}
+    assert got["layers"] == want["layers"]
+    assert got["neurons"] == want["neurons"]
+
+
 class Taller(nn.Module):
     """A neuron whose spikes are `height` high."""
 
@@ -137,8 +213,9 @@ class Taller(nn.Module):
 @on_networks(height=st.sampled_from((0.25, 2.0, 8.0, -0.5)), seed=seeds, kind=kinds, stepped=st.booleans())
 def test_a_constant_scale_folds_into_the_weights(name: str, height: float, seed: int, kind: str, stepped: bool) -> None:
     """Spikes of another height into weights as many times smaller: every class but its scale, and every count."""
-    net, x = example(name, seed, kind, stepped=stepped)
-    taller = exact(name, seed, stepped=stepped)
+    added = {"join": "ADD"} if name == "sew-resnet" else {}  # a product of two scaled spikes is no scaled spike
+    net, x = example(name, seed, kind, stepped=stepped, **added)
+    taller = exact(name, seed, stepped=stepped, **added)
     if any(isinstance(module, nn.MaxPool2d) for module in net.modules()):
         height = abs(height)  # the largest of negative spikes is no spike
     _, *later = weights_of(taller).values()
@@ -148,7 +225,7 @@ def test_a_constant_scale_folds_into_the_weights(name: str, height: float, seed:
             dict(layer.named_parameters()).get("weight_orig", layer.weight).div_(height)
     for module in list(taller.modules()):
         for child_name, child in list(module.named_children()):
-            if isinstance(child, LIF | LIFCell):
+            if isinstance(child, SpikingNeuron | ALIFCell):
                 setattr(module, child_name, Taller(child, height))
         if hasattr(module, "scale"):
             module.scale /= height**3  # of q, k and v
@@ -238,7 +315,8 @@ def test_rate_zero_is_zero(name: str, seed: int, kind: str, n: int, stepped: boo
 @on_networks(seed=seeds, kind=kinds, n=samples, stepped=st.booleans())
 def test_rate_one_is_the_connections(name: str, seed: int, kind: str, n: int, stepped: bool) -> None:
     """Everything fires at every step: each connection is an event, but for the silence before the first step."""
-    net = exact(name, seed, stepped=stepped)
+    added = {"join": "ADD"} if name == "sew-resnet" else {}
+    net = exact(name, seed, stepped=stepped, **added | ({"neuron": "lif"} if name == "recurrent" else {}))
     with torch.no_grad():
         for parameter in net.parameters():
             parameter.abs_()

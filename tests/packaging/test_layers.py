@@ -32,8 +32,20 @@ MAY_IMPORT: dict[str, set[str]] = {
     "training": {"models"},
     "inputs": {"models", "training"},
     "exporting": {"counting"},
+    "selftest": {"counting", "models"},
     "reporting": {"counting", "hardware", "costing", "baselines", "models", "training", "inputs"},
-    "cli": {"counting", "hardware", "costing", "baselines", "models", "training", "inputs", "exporting", "reporting"},
+    "cli": {
+        "counting",
+        "hardware",
+        "costing",
+        "baselines",
+        "models",
+        "training",
+        "inputs",
+        "exporting",
+        "reporting",
+        "selftest",
+    },
 }
 
 # What a part may name in annotations alone, under TYPE_CHECKING.
