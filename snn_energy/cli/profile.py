@@ -37,7 +37,7 @@ def profile_command(
         str | None,
         typer.Option(
             metavar="NAME|PATH",
-            help="Data set, folder of images, .npy, .npz or .pt file; default: the checkpoint's own.",
+            help="Data set, folder of images or events, .npy, .npz or .pt; default: the checkpoint's own.",
             show_default=False,
         ),
     ] = None,
@@ -52,6 +52,24 @@ def profile_command(
     layout: Annotated[
         str, typer.Option(metavar="N|TN|NT", help="Leading axes of an array: samples, or time steps too.")
     ] = "N",
+    encode: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Spread images over time: direct, rate, rate-deterministic, latency or latency-log.",
+            show_default=False,
+        ),
+    ] = None,
+    encode_steps: Annotated[
+        int | None, typer.Option(metavar="T", help="With --encode: time steps.", show_default=False)
+    ] = None,
+    frames: Annotated[
+        int | None, typer.Option(metavar="T", help="Event data: frames, one per time step.", show_default=False)
+    ] = None,
+    bin_ms: Annotated[
+        float | None,
+        typer.Option(metavar="MS", help="Event data: width of a frame; default: duration / T.", show_default=False),
+    ] = None,
     resize: Annotated[bool, typer.Option("--resize", help="Resize images to the checkpoint's input.")] = False,
     image_size: Annotated[
         str | None,
@@ -70,7 +88,9 @@ def profile_command(
         str | None,
         typer.Option(metavar="JSON", help="Arguments of the --model function.", show_default=False),
     ] = None,
-    seed: Annotated[int, typer.Option(metavar="N", help="With --model: seed of weights drawn anew.")] = 0,
+    seed: Annotated[
+        int, typer.Option(metavar="N", help="Seed of weights drawn anew (--model) and of rate coding.")
+    ] = 0,
     baseline: Annotated[bool, typer.Option("--baseline/--no-baseline", help="Run the ANN twin as well.")] = True,
     fold: Annotated[
         bool,
@@ -104,6 +124,8 @@ def profile_command(
       snn-energy profile fashion-cnn --hardware horowitz-45nm-int8 --json
       snn-energy profile my.pt --data photos/ --resize --output report.md
       snn-energy profile weights.pt --model my_net:build --data x.npy --layout TN
+      snn-energy profile fashion-cnn --encode rate --encode-steps 8 --layout TN
+      snn-energy profile --model my_net:build --data nmnist --data-dir N --frames 10 --layout TN
     """
     form = chosen_format(format, json, output)
     for path in (output, plot, trace):
@@ -130,6 +152,11 @@ def profile_command(
         resize=resize,
         image_size=image_size,
         samples=samples,
+        encode=encode,
+        encode_steps=encode_steps,
+        seed=seed,
+        frames=frames,
+        bin_ms=bin_ms,
     )
     if model is not None:
         subject = factory_subject(

@@ -90,6 +90,7 @@ def _layer(layer: LayerCounts, till: _Till, *, skip_zeros: bool) -> ReportRow:
         spikes=layer.spikes,
         dense_macs=layer.dense_macs,
         connections=layer.connections,
+        repeated_connections=layer.repeated_connections,
         events=layer.events,
         effective_events=layer.effective_events,
         operand_bits=layer.operand_bits,

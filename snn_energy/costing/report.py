@@ -36,6 +36,8 @@ class ReportRow:
     spikes: int = 0
     dense_macs: int = 0
     connections: int = 0
+    repeated_connections: int = 0
+    """Within `connections`: known to meet the very input of an earlier time step; a lower bound."""
     events: int = 0
     effective_events: int = 0
     operand_bits: int = 0
@@ -132,6 +134,7 @@ class Report:
             "totals": {
                 "dense_macs": trace.dense_macs,
                 "connections": trace.connections,
+                "repeated_connections": trace.repeated_connections,
                 "events": trace.events,
                 "effective_events": trace.effective_events,
                 "macs": sum(row.macs for row in self.rows),

@@ -45,6 +45,9 @@ class LayerCounts:
     spikes: int = 0
     dense_macs: int = 0
     connections: int = 0
+    repeated_connections: int = 0
+    """Connections whose operand is known to repeat an earlier time step's, as direct coding makes it: the same sums
+    again. A lower bound: what is not known to repeat is not in it. 0 for products of two data operands."""
     events: int = 0
     effective_events: int = 0
     operand_units: int = 0
@@ -142,7 +145,8 @@ class LayerCounts:
 
 
 _LAYER_SUMS = (
-    "calls", "elements", "spikes", "dense_macs", "connections", "events", "effective_events", "bias_adds", "outputs",
+    "calls", "elements", "spikes", "dense_macs", "connections", "repeated_connections", "events", "effective_events",
+    "bias_adds", "outputs",
 )  # fmt: skip
 
 
@@ -318,6 +322,11 @@ class Trace:
     def connections(self) -> int:
         """Real connections: padding taps left out."""
         return sum(layer.connections for layer in self.layers)
+
+    @property
+    def repeated_connections(self) -> int:
+        """Connections known to meet the very input of an earlier time step: a lower bound."""
+        return sum(layer.repeated_connections for layer in self.layers)
 
     @property
     def events(self) -> int:

@@ -27,6 +27,7 @@ from snn_energy.counting.ops import (
 from snn_energy.counting.ops.products import RECURRENT
 from snn_energy.counting.ops.registry import Row
 from snn_energy.counting.recorder import ROOT, Recorder
+from snn_energy.counting.repeats import MAKERS, carry
 from snn_energy.counting.tags import Origin, Tag, version_of
 from snn_energy.errors import TraceError
 
@@ -173,11 +174,14 @@ class CountingMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
             bits=source.bits,
             softmax=source.softmax,
         )
+        tag.root, tag.shift = source.root or source, source.shift
         if source.projection is not None:
             tag.channel = channel_after(known.name, source.channel, x, out)
             if tag.channel is not None:
                 tag.biased, tag.projection = source.biased, source.projection
         recorder.mark(out, tag, version_of(x))
+        if recorder.repeating or known.name in MAKERS:
+            carry(recorder, known.name, True, args, x, out)
         recorder.note("free", known.name, reason=known.reason or "")
         return out
 
@@ -249,6 +253,8 @@ class CountingMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
             tag.spike_scale = recorder.spike_scale(tensors[0])
         version = version_of(tensors[0]) if known.view and tensors else None
         self._hang(out, tag, version)
+        if origin is Origin.DATA and tensors and (known.view or recorder.repeating or name in MAKERS):
+            carry(recorder, name, known.view, args, tensors[0], out)
 
     def _hang(self, out: Any, tag: Tag, version: int | None = None) -> None:
         """Hang a tag on the one result; of several, each gets one that says what holds for all."""

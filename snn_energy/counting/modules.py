@@ -21,6 +21,7 @@ from snn_energy.counting.ops.products import Feed, convolution, linear_layer
 from snn_energy.counting.ops.registry import After
 from snn_energy.counting.projections import WeightProjection, sighted
 from snn_energy.counting.recorder import Recorder
+from snn_energy.counting.repeats import carry_rows, note_repeats
 from snn_energy.counting.tags import Origin, Tag, hang_tag
 from snn_energy.counting.wiring import Wiring
 
@@ -73,6 +74,7 @@ class ProductSite:
         """Count one call with the input `x`, whose tag is `tag`."""
         projection, biased = self.projection, self.bias is not None
         rows = x if self.map_shape is None else x.reshape(-1, x.shape[-1])
+        note_repeats(recorder, projection, x, tag, self.wiring, rows.shape[0])
         if x.numel() <= HELD_INPUT:
 
             def add() -> None:
@@ -89,6 +91,8 @@ class ProductSite:
             channel = 1 if self.map_shape is None else out.dim() - 1
             tag = Tag(recorder.token, Origin.DATA, biased=biased, projection=projection.key, channel=channel)
             hang_tag(out, tag)
+            if recorder.repeating:
+                carry_rows(recorder, x, out)
             add()
             recorder.note("counted", self.operator)
 
@@ -112,13 +116,15 @@ class Replay:
         """True if the next call would charge the same."""
         return x.shape == self.shape and _facts(tag) == self.before and _settings(self.module) == self.settings
 
-    def count(self, recorder: Recorder, _x: Tensor, _tag: Tag) -> Finish:
+    def count(self, recorder: Recorder, x: Tensor, _tag: Tag) -> Finish:
         """Charge one call."""
 
         def finish(out: Tensor | None) -> None:
             if out is None:
                 return
             hang_tag(out, Tag(recorder.token, Origin.DATA) if self.after is None else replace(self.after))
+            if recorder.repeating:
+                carry_rows(recorder, x, out)
             for charge in self.charges:
                 charge()
 
@@ -148,6 +154,8 @@ def shortcut(recorder: Recorder, module: nn.Module, args: tuple[Any, ...]) -> Fi
     def finish(out: Tensor | None) -> None:
         if out is not None:
             recorder.mark(out, Tag(recorder.token, Origin.DATA))
+            if recorder.repeating:
+                carry_rows(recorder, x, out)
             after(out)
 
     return finish
@@ -228,7 +236,7 @@ def _counted(recorder: Recorder, module: nn.Module, name: str, args: tuple[Any, 
             recorder.journal = None
         if tag is not None and id(module) in recorder.paths:
             known = recorder.tag(out)
-            made = None if known is None else replace(known)
+            made = None if known is None else replace(known, repeats=None, root=None, shift=0, sight=None)
             recorder.sites[id(module)] = Replay(module, _settings(module), x.shape, _facts(tag), charges, made)
 
     return after

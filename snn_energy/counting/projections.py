@@ -103,6 +103,8 @@ class WeightProjection:
     held: Held | None = None
     settled: list[tuple[Wiring, Maps, int]] = field(default_factory=list)
     """Maps fed while the weights had other values, with their effective events."""
+    repeated: dict[Wiring, int] = field(default_factory=dict)
+    """Rows known to repeat an earlier one of their batch."""
     stale: bool = False
     folded: object = None
     """The batch norm folded into these weights: they can take in one only."""
@@ -224,6 +226,7 @@ class WeightProjection:
             spikes=spikes,
             dense_macs=dense,
             connections=connections,
+            repeated_connections=sum(rows * wiring.connections_per_row for wiring, rows in self.repeated.items()),
             events=events,
             effective_events=sum(effective for _, _, effective in parts),
             operand_units=units,

@@ -17,6 +17,7 @@ from snn_energy.counting.neuron_tally import NeuronTally
 from snn_energy.counting.neurons import NeuronRow, neuron_row
 from snn_energy.counting.observe import Operand, is_dyadic
 from snn_energy.counting.projections import PairProjection, WeightProjection
+from snn_energy.counting.repeats import Fed, repeat_of_input
 from snn_energy.counting.tags import Origin, Tag, drop_tag, hang_tag, read_tag, tensors_in
 
 ROOT = "(model)"
@@ -95,6 +96,10 @@ class Recorder:
         """By identity of the module; only modules that the model knows."""
         self.token = object()
         """Marks the tags of this trace; a tag must not keep the recorder alive."""
+        self.fed: dict[tuple[int, ...], list[Fed]] = {}
+        """Operands of the present batch by the projections they went to; see `repeats`."""
+        self.repeating = False
+        """Whether any tensor of the present batch is known to repeat itself."""
         self._step_of: dict[str, int] = {}
         self._many: tuple[FrameType | None, int] = (None, 0)
         for module in self.modules:
@@ -139,7 +144,7 @@ class Recorder:
         while self.stack:
             self.leave()
 
-    def begin_batch(self, inputs: Iterable[Tensor]) -> None:
+    def begin_batch(self, inputs: Iterable[Tensor], batch_axis: int = 0) -> None:
         """Declare the tensors of the next call as data; time steps start again from zero."""
         for tally in self.neuron_tallies.values():
             tally.read()
@@ -147,9 +152,13 @@ class Recorder:
             del self._known[key]
         self._inputs = []
         self._step_of.clear()
+        self.fed.clear()
+        self.repeating = False
         for tensor in inputs:
             if id(tensor) not in self._known:
-                self._known[id(tensor)] = (tensor, Tag(self.token, Origin.DATA))
+                repeats = repeat_of_input(tensor, batch_axis)
+                self.repeating = self.repeating or repeats is not None
+                self._known[id(tensor)] = (tensor, Tag(self.token, Origin.DATA, repeats=repeats))
                 self._inputs.append(id(tensor))
 
     # -- what a tensor is --------------------------------------------------------------------------------------

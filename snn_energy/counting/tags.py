@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from enum import IntEnum
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from torch import Tensor
 
@@ -23,6 +23,13 @@ class Origin(IntEnum):
     DATA = 0
     CONSTANT = 1
     WEIGHT = 2
+
+
+class Repeat(NamedTuple):
+    """The value at the linear index i of a tensor, in logical order, does not depend on (i // inner) % times."""
+
+    times: int
+    inner: int
 
 
 class Sight(Protocol):
@@ -62,6 +69,12 @@ class Tag:
     """Bits of one value, where they are fewer than the tensor's type has: after a quantiser."""
     softmax: bool = False
     """Output of a softmax: tells the two products of an attention apart."""
+    repeats: Repeat | None = None
+    """What is known to repeat; None also where strides of 0 say it."""
+    root: Tag | None = None
+    """For a view: the tag of the tensor whose memory it shows."""
+    shift: int = 0
+    """For a slice of a tensor whose slices are equal: elements from the first of them to this one."""
 
 
 def version_of(tensor: Tensor) -> int:

@@ -78,7 +78,7 @@ def trace(
             if not tensors:
                 raise DataError("trace: a batch holds no tensor; pass tensors, tuples or dicts of tensors")
             size = _samples_of(tensors, batch_axis)
-            recorder.begin_batch(tensors)
+            recorder.begin_batch(tensors, batch_axis)
             output = _run(model, args, kwargs, watcher)
             recorder.end_batch(tensors_in(output), tensors)
             if on_output is not None:

@@ -115,6 +115,7 @@ def assess(
     method: str = DEFAULT_METHOD,
     *,
     layout: str = "N",
+    still: Batches | None = None,
     time_steps: int | None = None,
     strict: bool = False,
     baseline: bool = True,
@@ -133,6 +134,8 @@ def assess(
         hardware: name of a shipped profile, path of a TOML file, or a loaded profile.
         method: of the report and its baseline; the comparisons are always by both methods.
         layout: where samples and time steps are.
+        still: what the twin is fed in place of the mean of `batches` over time: the images that an encoder made spikes
+            of, with a time axis of size 1. The mean of spikes is a small multiple of 1/T, which no ANN is fed.
         time_steps: T, where the neuron layers do not tell it.
         strict: refuse work that is not counted or not priced.
         baseline: False leaves the twin out.
@@ -186,7 +189,7 @@ def assess(
     with _failures_named(f"the ANN twin of {name}", twin_inputs, "profile without a baseline (--no-baseline)"):
         twin_facts = trace(
             twin,
-            twin_inputs.inputs((at_one_step(x, time_axis), None) for x, _ in batches()),
+            twin_inputs.inputs((at_one_step(x, None if still else time_axis), None) for x, _ in (still or batches)()),
             strict=strict,
             batch_axis=batch_axis,
             fold=fold,
@@ -195,7 +198,7 @@ def assess(
     twin_report = price(twin_facts, profile, method)
     if strict:
         _refuse_unpriced(twin_report, f"the ANN twin of {name}")
-    opinion, missing = _ask_fvcore(twin, batches, batch_axis, time_axis)
+    opinion, missing = _ask_fvcore(twin, still or batches, batch_axis, None if still else time_axis)
     return Assessment(
         **named,
         baseline=twin_report,

@@ -44,6 +44,7 @@ def facts(document: Document) -> list[Fact]:
     return [
         *_accuracy(document),
         _energy(document),
+        *_repeated(document),
         *_baseline(document),
         *_second_opinion(document),
         _certificate(document),
@@ -88,6 +89,27 @@ def _energy(document: Document) -> Fact:
     )
     text = f"{fixed(steps, ENERGY_DECIMALS)} {unit} per inference"
     return "energy", f"{text} = {split}" if split else text
+
+
+def _repeated(document: Document) -> list[Fact]:
+    """Layers that do the same sums again at every time step, and what computing them once would save."""
+    found: list[Fact] = []
+    samples: int = document["samples"]
+    for row in document["rows"]:
+        repeated = row.get("repeated_connections", 0)
+        if not repeated:
+            continue
+        every = row["macs"] == row["connections"]  # each connection is a MAC: repeated ones have a price of their own
+        text = (
+            f"{_each(repeated, samples)} of {_each(row['connections'], samples)} {'MACs' if every else 'connections'} "
+            f"of {row['name']} repeat unchanged input"
+        )
+        if every:
+            unit = energy_unit(document["totals"]["energy_pj"] / samples)
+            saved = row["mac_pj"] * repeated / row["connections"] / samples
+            text += f" (computed once: {energy(saved, unit)} less)"
+        found.append(("direct coding" if not found else "", text))
+    return found
 
 
 def _baseline(document: Document) -> list[Fact]:

@@ -16,11 +16,11 @@ import torch
 from torch import Tensor, nn
 
 from snn_energy.errors import MODEL_ERRORS, UsageError
+from snn_energy.inputs import EncodedSet, Encoding, Framing, InputSet, describe_source, load_inputs, source_names
 from snn_energy.models import InputSpec, checkpoint_path, load_checkpoint, load_state_dict_file
 from snn_energy.models.checkpoints import refuse_misfit
 from snn_energy.models.suggest import unknown
 from snn_energy.reporting.assessment import Assessment, assess, first_line
-from snn_energy.training import ImageSet, dataset_names, load_images
 
 DEFAULT_BATCH_SIZE = 250
 """Samples per call. Counts do not depend on it, except the number of calls."""
@@ -28,7 +28,8 @@ DEFAULT_BATCH_SIZE = 250
 FACTORY_ERRORS = (*MODEL_ERRORS, NameError, OSError)
 """What the user's own code raises when it is wrong, or called wrongly."""
 
-IMAGE_SIZE = re.compile(r"(\d+)x(\d+)x(\d+)")
+IMAGE_SIZE = re.compile(r"(\d+)(?:x(\d+)x(\d+))?")
+"""C x H x W, or the channels of a line sensor alone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +44,31 @@ class DataRequest:
     image_size: str | None = None
     """C x H x W of the images that a network of the user's own takes, like "3x32x32"."""
     samples: int | None = None
+    encode: str | None = None
+    """Encoder that spreads still images over `encode_steps` time steps; `seed` is for one that draws numbers."""
+    encode_steps: int | None = None
+    seed: int = 0
+    frames: int | None = None
+    """Time steps that event data are cut into, each `bin_ms` milliseconds or an equal share of the recording."""
+    bin_ms: float | None = None
+
+    def encoding(self) -> Encoding | None:
+        """The encoder asked for; UsageError for one without its number of steps, or steps without an encoder."""
+        if self.encode is None:
+            if self.encode_steps is not None:
+                raise UsageError("--encode-steps needs --encode, like --encode rate")
+            return None
+        if self.encode_steps is None:
+            raise UsageError(f"--encode {self.encode} needs --encode-steps T, the number of time steps")
+        return Encoding(name=self.encode, steps=self.encode_steps, seed=self.seed)
+
+    def framing(self) -> Framing | None:
+        """How events are cut; UsageError for a width of bins without their number."""
+        if self.frames is None:
+            if self.bin_ms is not None:
+                raise UsageError("--bin-ms needs --frames T: recordings differ in length, batches do not")
+            return None
+        return Framing(steps=self.frames, bin_ms=self.bin_ms)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +79,7 @@ class Subject:
     name: str
     checkpoint: str | None
     """File name of the weights, without its folder."""
-    images: ImageSet
+    images: InputSet
     spec: InputSpec | None
     """How pixels become inputs; None divides 8-bit pixels by 255."""
     dataset: str
@@ -70,10 +96,15 @@ class Subject:
         def batches() -> Iterable[tuple[Tensor, Tensor | None]]:
             return self.images.batches(batch_size, self.spec)
 
+        def still() -> Iterable[tuple[Tensor, Tensor | None]]:
+            assert isinstance(self.images, EncodedSet)
+            return self.images.still(batch_size, self.spec)
+
         return assess(
             self.model,
             batches,
             layout=self.images.layout,
+            still=still if isinstance(self.images, EncodedSet) else None,
             dataset=self.dataset,
             model_name=self.name,
             checkpoint=self.checkpoint,
@@ -126,7 +157,7 @@ def factory_subject(
         CheckpointError, DataError: a file that cannot be used.
     """
     if data.source is None:
-        raise UsageError(f"--model {factory} needs --data: a data set ({', '.join(dataset_names())}), file or folder")
+        raise UsageError(f"--model {factory} needs --data: a data set ({', '.join(source_names())}), file or folder")
     shape = None if data.image_size is None else _parse_size(data.image_size)
     torch.manual_seed(seed)
     model = _build(factory, _parse_arguments(arguments))
@@ -152,9 +183,10 @@ def _load(
     classes: tuple[str, ...] | None,
     *,
     resize: bool,
-) -> tuple[ImageSet, str]:
+) -> tuple[InputSet, str]:
     """The images and what to call them: names without folders, so that reports agree between machines."""
-    images = load_images(
+    encoding, framing = data.encoding(), data.framing()
+    images = load_inputs(
         source,
         data.split,
         data_dir=data.data_dir,
@@ -162,13 +194,18 @@ def _load(
         layout=data.layout,
         resize=resize,
         classes=classes,
+        encoding=encoding,
+        framing=framing,
     )
     available = len(images)
     if data.samples is not None:
-        images = images.head(data.samples)
-    which = f"{source}, {data.split} split" if source in dataset_names() else Path(source).resolve().name
+        if not 1 <= data.samples <= available:
+            raise UsageError(f"{source}: expected between 1 and {available} samples (got {data.samples})")
+        images = images.part(0, data.samples)
+    which = describe_source(source, data.split)
     count = f"all {available:,}" if len(images) == available else f"first {len(images):,} of {available:,}"
-    return images, f"{which}, {count} samples" if available != 1 else f"{which}, 1 sample"
+    text = f"{which}, {count} samples" if available != 1 else f"{which}, 1 sample"
+    return images, ", ".join([text, *(str(how) for how in (encoding, framing) if how is not None)])
 
 
 def _set_time_steps(model: nn.Module, name: str, time_steps: int) -> None:
@@ -185,8 +222,8 @@ def _set_time_steps(model: nn.Module, name: str, time_steps: int) -> None:
 def _parse_size(text: str) -> tuple[int, ...]:
     match = IMAGE_SIZE.fullmatch(text)
     if match is None or "0" in match.groups():
-        raise UsageError(f"--image-size must be CxHxW, like 3x32x32 (got {text!r})")
-    return tuple(int(number) for number in match.groups())
+        raise UsageError(f"--image-size must be CxHxW, like 3x32x32, or the channels of a line sensor (got {text!r})")
+    return tuple(int(number) for number in match.groups() if number is not None)
 
 
 def _parse_arguments(text: str | None) -> Mapping[str, Any]:

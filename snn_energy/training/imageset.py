@@ -62,9 +62,15 @@ class ImageSet:
         """Return the first `count` samples; UsageError unless 1 <= count <= len."""
         if not 1 <= count <= len(self):
             raise UsageError(f"{self.source}: expected between 1 and {len(self)} samples (got {count})")
+        return self.part(0, count)
+
+    def part(self, start: int, stop: int) -> ImageSet:
+        """Return the samples from `start` up to `stop`; UsageError unless 0 <= start < stop <= len."""
+        if not 0 <= start < stop <= len(self):
+            raise UsageError(f"{self.source}: expected samples within 0 to {len(self)} (got {start} to {stop})")
         axis = LAYOUTS[self.layout][0]
-        labels = None if self.labels is None else self.labels[:count]
-        return replace(self, images=self.images.narrow(axis, 0, count), labels=labels)
+        labels = None if self.labels is None else self.labels[start:stop]
+        return replace(self, images=self.images.narrow(axis, start, stop - start), labels=labels)
 
     def batches(self, batch_size: int, spec: InputSpec | None = None) -> Iterator[tuple[Tensor, Tensor | None]]:
         """Yield (network input, labels) in order; pixels go through `spec`, or stay p / 255 without one.

@@ -30,17 +30,42 @@ MAY_IMPORT: dict[str, set[str]] = {
     "baselines": {"counting", "hardware", "costing"},
     "models": {"counting.taps"},
     "training": {"models"},
+    "inputs": {"models", "training"},
     "exporting": {"counting"},
     "selftest": {"counting", "models"},
-    "reporting": {"counting", "hardware", "costing", "baselines", "models", "training"},
-    "cli": {"counting", "hardware", "costing", "baselines", "models", "training", "exporting", "reporting", "selftest"},
+    "reporting": {"counting", "hardware", "costing", "baselines", "models", "training", "inputs"},
+    "cli": {
+        "counting",
+        "hardware",
+        "costing",
+        "baselines",
+        "models",
+        "training",
+        "inputs",
+        "exporting",
+        "reporting",
+        "selftest",
+    },
 }
 
 # What a part may name in annotations alone, under TYPE_CHECKING.
 MAY_ANNOTATE: dict[str, set[str]] = {"exporting": {"models"}}
 
 # Never imported at the top of a file, only inside the function that needs it (or under TYPE_CHECKING).
-HEAVY = {"pandas", "matplotlib", "onnx", "onnxruntime", "onnxscript", "fvcore", "rich", "PIL", "safetensors", "sklearn"}
+HEAVY = {
+    "pandas",
+    "matplotlib",
+    "onnx",
+    "onnxruntime",
+    "onnxscript",
+    "fvcore",
+    "rich",
+    "PIL",
+    "safetensors",
+    "sklearn",
+    "tonic",
+    "h5py",
+}
 
 # `python -m snn_energy.reporting.rebuild` is a command line of its own.
 MAY_PRINT = {"cli", "reporting/rebuild.py"}

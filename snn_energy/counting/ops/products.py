@@ -15,6 +15,7 @@ from snn_energy.counting.naming import call_site, einsum_of_many
 from snn_energy.counting.ops.registry import After, Call, multiplies
 from snn_energy.counting.projections import PairProjection, WeightProjection, mapped, sighted
 from snn_energy.counting.recorder import Recorder
+from snn_energy.counting.repeats import note_repeats
 from snn_energy.counting.tags import Origin, Tag, version_of
 from snn_energy.counting.wiring import BilinearWiring, ConvWiring, LinearWiring, Wiring
 
@@ -39,8 +40,9 @@ def convolution(recorder: Recorder, call: Call) -> Feed:
     )
     kind = f"conv_transpose{axes}d" if transposed else f"conv{axes}d"
     projection = _weight_projection(recorder, kind, weight, weight)
-    maps = sighted(projection.operand, x, x, recorder.tag(x), channels=1)
-    seen = Seen(wiring, x.shape[0], *maps, bits=recorder.bits(x))
+    tag = recorder.tag(x)
+    note_repeats(recorder, projection, x, tag, wiring, x.shape[0])
+    seen = Seen(wiring, x.shape[0], *sighted(projection.operand, x, x, tag, channels=1), bits=recorder.bits(x))
     return Feed(recorder, call.name, projection, seen, bias is not None, channel=1)
 
 
@@ -103,7 +105,10 @@ def product_and_sum(recorder: Recorder, call: Call) -> After:
     return after
 
 
-def _matrix_product(recorder: Recorder, call: Call, a: Tensor, b: Tensor, *, biased: bool) -> After | None:
+def _matrix_product(
+    recorder: Recorder, call: Call, a: Tensor, b: Tensor, *, biased: bool, noted: bool = False
+) -> After | None:
+    """Any product of two matrices; `noted` says that the caller looks for repeated rows itself."""
     left, right = recorder.origin(a), recorder.origin(b)
     if left is right is Origin.DATA or (left is right and left is Origin.CONSTANT):
         return _pair(recorder, call, a, b, biased=biased)
@@ -111,6 +116,7 @@ def _matrix_product(recorder: Recorder, call: Call, a: Tensor, b: Tensor, *, bia
         a, b, weight, operand = _columns(b), _columns(a), a, b
     else:
         weight, operand = b, a
+    whole = a  # as torch was given it, rows first; the transpose of a weight product has no tag
     x = a.unsqueeze(0) if a.dim() == 1 else a
     w = b.unsqueeze(-1) if b.dim() == 1 else b
     channel = -2 if weight is not b and a.dim() > 1 and b.dim() > 1 else -1
@@ -128,8 +134,11 @@ def _matrix_product(recorder: Recorder, call: Call, a: Tensor, b: Tensor, *, bia
         stacked = w
     projection = _weight_projection(recorder, kind, weight, stacked)
     rows_first = x.transpose(0, 1) if x.dim() == 3 else x
+    tag = recorder.tag(operand)
+    if operand is whole and x.dim() < 3 and not noted:
+        note_repeats(recorder, projection, operand, tag, wiring, rows)
     shape = (wiring.batch, wiring.n_in)
-    maps = sighted(projection.operand, rows_first, operand, recorder.tag(operand), shape, channels=x.dim() - 1)
+    maps = sighted(projection.operand, rows_first, operand, tag, shape, channels=x.dim() - 1)
     seen = Seen(wiring, rows, *maps, bits=recorder.bits(operand))
     return Feed(recorder, call.name, projection, seen, biased, channel)
 
@@ -142,8 +151,9 @@ def linear_layer(recorder: Recorder, operator: str, x: Tensor, weight: Tensor, *
     if x.dim() != 2:
         rows = x.reshape(-1, x.shape[-1])
         recorder.mark(rows, Tag(recorder.token, Origin.DATA) if tag is None else replace(tag))
-    feed = _matrix_product(recorder, Call(operator, (), {}, (x, weight), None), rows, turned, biased=biased)
+    feed = _matrix_product(recorder, Call(operator, (), {}, (x, weight), None), rows, turned, biased=biased, noted=True)
     assert isinstance(feed, Feed)
+    note_repeats(recorder, feed.projection, x, tag, feed.seen.wiring, feed.seen.rows)
     of_rows = recorder.tag(rows)
     if tag is not None and of_rows is not None and version_of(x) == version_of(rows):
         tag.sight = of_rows.sight
