@@ -105,7 +105,7 @@ def _neuron(neuron: NeuronCounts, till: _Till) -> ReportRow:
     if "neuron_update" in till.hardware.energy_pj:
         energy = till.pj("neuron_update", neuron.updates)
     else:
-        energy = till.elementwise(neuron.adds, neuron.muls, neuron.compares)
+        energy = till.elementwise(neuron.adds, neuron.muls, neuron.compares, neuron.specials)
     return ReportRow(
         name=neuron.name,
         part="neurons",
@@ -117,6 +117,7 @@ def _neuron(neuron: NeuronCounts, till: _Till) -> ReportRow:
         adds=neuron.adds,
         muls=neuron.muls,
         compares=neuron.compares,
+        specials=neuron.specials,
         neuron_pj=energy,
     )
 

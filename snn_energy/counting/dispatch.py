@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from snn_energy.counting.naming import inside_einsum
 from snn_energy.counting.ops import COUNTED, FREE, PRODUCTS, VIEWS, Call, Product, table_name
 from snn_energy.counting.ops.products import RECURRENT
+from snn_energy.counting.ops.registry import After
 from snn_energy.counting.recorder import ROOT, Recorder
 from snn_energy.counting.tags import Origin, Tag, version_of
 from snn_energy.errors import TraceError
@@ -75,12 +78,13 @@ class CountingMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
             recorder.note("free", name, reason=FREE.get(name, "weights only: computed once, at load time"))
             self._hang(out, Tag(recorder.token, Origin.WEIGHT, names=names))
             return out
-        foreign = (row is not None or product is not None) and any(is_foreign(t) for t in tensors)
+        counted = product is not None or (row is not None and not recorder.muted)
+        foreign = counted and any(is_foreign(t) for t in tensors)
         after = None
         if product is not None:
             origin = Origin.DATA  # counted, so what it feeds is counted as well
             if not foreign:
-                after = product.row(recorder, Call(name, args, kwargs, tensors, None))
+                after = self._product(product, Call(name, args, kwargs, tensors, None))
         before = recorder.tag(tensors[0]) if name == "add" and tensors else None
         out = func(*args, **kwargs)
         self._track(func, name, args, kwargs, tensors, origin, names, out)
@@ -89,6 +93,8 @@ class CountingMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
         elif product is not None:
             if after is not None:
                 after(out)
+        elif recorder.muted and not (name == "mul" and inside_einsum()):
+            pass  # the neuron's equation is charged for it
         elif row is not None:
             row(recorder, Call(name, args, kwargs, tensors, out, before))
         elif reason is not None:
@@ -96,6 +102,18 @@ class CountingMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
         else:
             recorder.note("uncounted", name, bound=_bound(tensors, out))
         return out
+
+    def _product(self, product: Product, call: Call) -> After | None:
+        """Count a product before it runs; inside a neuron, only where its equation has it."""
+        recorder = self.recorder
+        if not recorder.scopes:
+            return product.row(recorder, call)
+        scope = recorder.scopes[-1]
+        if scope.repeats(call.name, product, call.args):
+            recorder.products += 1
+            return None
+        constant = tuple(recorder.origin(call.args[i]) is Origin.WEIGHT for i in product.factors)
+        return product.row(recorder, replace(call, args=scope.operands(product, call.args, constant)))
 
     def _is_constant(self, product: Product, args: tuple[Any, ...]) -> bool:
         """A product of weights alone, as low-rank adapters and spectral norms make them, is done at load time.

@@ -10,9 +10,10 @@ from torch import Tensor, nn
 from torch.multiprocessing.reductions import StorageWeakRef
 
 from snn_energy.counting.counts import Coverage, ElementwiseCounts, NeuronCounts, OperatorRecord
+from snn_energy.counting.inside import NeuronScope
 from snn_energy.counting.naming import eager_name, stem
 from snn_energy.counting.neuron_tally import NeuronTally
-from snn_energy.counting.neurons import NeuronRow, neuron_row
+from snn_energy.counting.neurons import NeuronRow, holds_weights, multiplies, neuron_row
 from snn_energy.counting.observe import Operand
 from snn_energy.counting.projections import PairProjection, WeightProjection
 from snn_energy.counting.tags import Origin, Tag, drop_tag, hang_tag, read_tag, tensors_in
@@ -35,11 +36,15 @@ class Recorder:
 
     def __init__(self, model: nn.Module) -> None:
         self.paths: dict[int, str] = {id(m): eager_name(name) for name, m in model.named_modules()}
-        self.modules = list(model.modules())  # keeps the identities of `paths` alive
+        self.modules = [module for _, module in model.named_modules()]  # keeps the identities of `paths` alive
         self.stack: list[nn.Module] = []
         self.path = ""
         """Path of the innermost running module that the model knows; "" for the model itself."""
-        self._outer_paths: list[str] = []
+        self.scopes: list[NeuronScope] = []
+        """The neurons with weights that are running, outermost first."""
+        self.muted = False
+        """True where all but products belongs to a neuron's equation."""
+        self._outer: list[tuple[str, bool]] = []
         self.called: set[int] = set()
         self.products = 0
         """Products reported so far."""
@@ -49,6 +54,8 @@ class Recorder:
         self._operators: dict[tuple[str, str], _OperatorTally] = {}
         self.neuron_tallies: dict[str, NeuronTally] = {}
         self.neuron_rows: dict[int, NeuronRow] = {}
+        self.mixed: set[int] = set()
+        """Neurons whose products are counted as they run."""
         self._known: dict[int, tuple[Tensor, Tag]] = {}
         self._inputs: list[int] = []
         self._written: dict[int, StorageWeakRef] = {}
@@ -59,6 +66,14 @@ class Recorder:
             row = neuron_row(module)
             if row is not None:
                 self.neuron_rows[id(module)] = row
+        self._weighted: set[int] = set()
+        """What holds weights inside a neuron: does work of its own, element-wise operators included."""
+        for module in self.modules:
+            row = self.neuron_rows.get(id(module))
+            if row is not None and multiplies(row, module):
+                self.mixed.add(id(module))
+                inner = (child for _, child in module.named_modules() if child is not module)
+                self._weighted.update(id(child) for child in inner if holds_weights(child))
         self._parameters: dict[str, Tensor] = {
             eager_name(name): parameter for name, parameter in model.named_parameters()
         }
@@ -84,18 +99,36 @@ class Recorder:
         """Step into a module; one made on the fly is charged to the nearest module that the model knows."""
         self.stack.append(module)
         self.called.add(id(module))
-        self._outer_paths.append(self.path)
+        self._outer.append((self.path, self.muted))
         self.path = self.paths.get(id(module), self.path)
+        if self.scopes:
+            self.scopes[-1].enter(module)
+            self.muted = self.muted and id(module) not in self._weighted
 
     def leave(self) -> None:
         """Step out of the innermost module."""
-        self.stack.pop()
-        self.path = self._outer_paths.pop()
+        module = self.stack.pop()
+        self.path, self.muted = self._outer.pop()
+        if self.scopes:
+            self.scopes[-1].leave(module)
 
     def leave_all(self) -> None:
         """Step out of everything, after an exception."""
         while self.stack:
             self.leave()
+        self.scopes.clear()
+
+    def open_neuron(self, module: nn.Module, args: Any) -> None:
+        """The innermost module, which has just been entered, is a neuron that multiplies by weights of its own."""
+        self.scopes.append(NeuronScope(module, self.neuron_rows[id(module)], args))
+        self.muted = True
+
+    def closes(self, module: nn.Module) -> bool:
+        """True if this module, which is about to be left, is the innermost such neuron; it is then closed."""
+        if not self.scopes or self.scopes[-1].module is not module:
+            return False
+        self.scopes.pop()
+        return True
 
     def begin_batch(self, inputs: Iterable[Tensor]) -> None:
         """Declare the tensors of the next call as data; time steps start again from zero."""
@@ -264,15 +297,21 @@ class Recorder:
         for index, more in enumerate((1, adds, muls, compares, specials)):
             tally[index] += more
 
-    def neuron(self, module: nn.Module, spikes: Tensor, tapped: Sequence[Tensor] = ()) -> None:
-        """Record one call of a recognised neuron from its output, and the counts that it left in the tap, if any."""
+    def neuron(self, module: nn.Module, shape: Tensor, tapped: Sequence[Tensor] = ()) -> None:
+        """Record one call of a recognised neuron from its output, and the counts that it left in the tap, if any.
+
+        Where the neuron's row says so, `shape` is its input instead.
+        """
         row = self.neuron_rows[id(module)]
         name = self.paths.get(id(module), self.path) or ROOT
         tally = self.neuron_tallies.get(name)
         if tally is None:
             tally = self.neuron_tallies[name] = NeuronTally(row)
-        self._step_of[name] = tally.add(spikes, self._step_of.get(name, 0), tapped)
-        hang_tag(spikes, Tag(self.token, Origin.DATA, spike_scale=row.binary_scale))
+        self._step_of[name] = tally.add(shape, self._step_of.get(name, 0), tapped)
+
+    def is_spikes(self, tensor: Tensor, scale: float | None) -> None:
+        """Note what a neuron returned; `scale` is the height of its spikes where its row guarantees one."""
+        hang_tag(tensor, Tag(self.token, Origin.DATA, spike_scale=scale))
 
     def is_data(self, tensor: Tensor) -> None:
         """Note that a tensor from inside a neuron depends on the samples."""
@@ -303,6 +342,9 @@ class Recorder:
         """Take back what was hung on tensors that outlive the trace: state and weights kept by the modules."""
         for _, tensor in self._plain_tensors():
             drop_tag(tensor)
+        for module in self.modules:
+            for _, buffer in module.named_buffers(recurse=False):
+                drop_tag(buffer)
 
     def _plain_tensors(self) -> Iterable[tuple[str, Tensor]]:
         """Tensors that modules keep as plain attributes, with their names."""

@@ -4,7 +4,7 @@ One JSON object, in UTF-8; a name ending in `.gz` compresses it with gzip. Its k
 
 | key                        | value                                                                           |
 |----------------------------|---------------------------------------------------------------------------------|
-| format, format_version     | "snn-energy-trace" and 1; a reader refuses any version that it does not know    |
+| format, format_version     | "snn-energy-trace" and 2; a reader refuses any version that it does not know    |
 | model, samples, time_steps | as in `Trace`; time_steps may be null                                           |
 | layers                     | `LayerCounts`; values and partner_values are `ValueSet`, the latter may be null |
 | neurons                    | `NeuronCounts`                                                                  |
@@ -47,7 +47,7 @@ from snn_energy.errors import DataError, TraceError
 from snn_energy.files import write_atomic
 
 FORMAT = "snn-energy-trace"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 MAX_BYTES = 2**28
 """Largest trace file, uncompressed: a small hostile gzip file must not fill the memory."""
 

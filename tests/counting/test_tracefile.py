@@ -251,7 +251,7 @@ def test_the_file_is_what_the_format_says(real, tmp_path):
     assert list(document) == [
         "format", "format_version", "model", "layers", "neurons", "elementwise", "coverage", "samples", "time_steps",
     ]  # fmt: skip
-    assert (document["format"], document["format_version"]) == (FORMAT, 1)
+    assert (document["format"], document["format_version"]) == (FORMAT, 2)
     assert document["layers"][0]["connections"] == real.layers[0].connections
     assert document["layers"][0]["geometry"][0] == ["c_in", [1]]
 
