@@ -20,6 +20,13 @@ def _names(*names: str) -> str:
 LEFT_OUT = {
     "abstract": _names("snn.SNNCell", "snn.SNNRecurrentCell", "snn.SNN", "snn.SNNRecurrent"),
     "its code takes up the input in one of two conductances only, against its equation": _names("coba_lif.CobaLIFCell"),
+    "no neuron: a container, a convolution, a filter, a penalty or a decoder": _names(
+        "sequential.SequentialState", "sequential.RecurrentSequential", "lift.Lift", "conv.LConv2d",
+        "exp_filter.ExpFilter", "receptive_field.SpatialReceptiveField2d",
+        "receptive_field.SampledSpatialReceptiveField2d", "receptive_field.ParameterizedSpatialReceptiveField2d",
+        "receptive_field.TemporalReceptiveField", "regularization.RegularizationCell",
+        "spikes_to_times_decoder.SpikesToTimesDecoder",
+    ),
     "learns while it runs": _names("lif_correlation.LIFCorrelation"),
     "an encoder: makes spikes of its input before the network starts": _names(
         "encode.ConstantCurrentLIFEncoder", "encode.PoissonEncoder", "encode.PoissonEncoderStep",

@@ -13,6 +13,10 @@ LEFT_OUT = {
     "abstract": f"{_HOME}.torch_module.TorchModule {_HOME}.lif_torch.LIFBaseTorch",
     "a rate neuron: returns an activation function of its user's": f"{_HOME}.rate_torch.RateTorch",
     "an encoder: makes spikes of the changes of its input": f"{_HOME}.updown_torch.UpDownTorch",
+    "no neuron: a switch, weights or dropout": (
+        f"{_HOME}.bool_state.BooleanState {_HOME}.linear_torch.LinearTorch "
+        f"{_HOME}.dropout.TimeStepDropout {_HOME}.dropout.UnitDropout"
+    ),
     "deprecated": f"{_HOME}.lowpass.LowPass",
 }
 

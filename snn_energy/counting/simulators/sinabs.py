@@ -13,6 +13,11 @@ from snn_energy.counting.simulators.options import absent, given, is_any, named
 
 LEFT_OUT = {
     "abstract": "sinabs.layers.stateful_layer.StatefulLayer",
+    "no neuron: pools, crops, merges or reshapes": (
+        "sinabs.layers.channel_shift.ChannelShift sinabs.layers.crop2d.Cropping2dLayer sinabs.layers.merge.Merge "
+        "sinabs.layers.pool2d.SpikingMaxPooling2dLayer sinabs.layers.pool2d.SumPool2d "
+        "sinabs.layers.reshape.FlattenTime sinabs.layers.reshape.Repeat sinabs.layers.reshape.UnflattenTime"
+    ),
     "keeps no state: spikes of numbers, or numbers held to whole ones": (
         "sinabs.layers.neuromorphic_relu.NeuromorphicReLU sinabs.layers.quantize.QuantizeLayer "
         "sinabs.layers.to_spike.Img2SpikeLayer sinabs.layers.to_spike.Sig2SpikeLayer"
@@ -75,8 +80,7 @@ for _name, _kind, _equation, _adds, _muls, _states, _more in (
         unused_after_last="rec_connect",
         **_more,
     )
-    if _name != "alif.ALIF":  # there is none
-        _row(f"{_name}Squeeze", _kind, _equation, _adds, _muls, _states, **_more)
+    _row(f"{_name}Squeeze", _kind, _equation, _adds, _muls, _states, **_more)
 for _name in ("ExpLeak", "ExpLeakSqueeze"):
     _row(
         f"exp_leak.{_name}",

@@ -12,7 +12,10 @@ LEFT_OUT = {
     "all time steps as one convolution or scan, without a reset: no equation of one update": (
         "snntorch._neurons.stateleaky.StateLeaky snntorch._neurons.linearleaky.LinearLeaky "
         "snntorch._neurons.associative.AssociativeLeaky snntorch._neurons.leakyparallel.LeakyParallel "
-        "snntorch._neurons.leakykernel.LeakyParallel snntorch._neurons.leakyunroll.LeakyParallel"
+        "snntorch._neurons.leakykernel.LeakyKernel snntorch._neurons.leakyunroll.LeakyParallel"
+    ),
+    "part of a neuron, which is charged for it": (
+        "snntorch._neurons.rleaky.RecurrentOneToOne snntorch._neurons.rsynaptic.RecurrentOneToOne"
     ),
     "an LSTM whose state is compared with a threshold": (
         "snntorch._neurons.slstm.SLSTM snntorch._neurons.sconv2dlstm.SConv2dLSTM"

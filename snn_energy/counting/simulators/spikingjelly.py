@@ -60,6 +60,7 @@ def _row(
         "state_variables": 1,
         "variants": (_MULTI_STEP, _SOFT, *more),
         "requires": (_SPIKING,),
+        "weights": holds_weights,  # constants for each channel and time step have several axes, too
     }
     register_neuron(
         NeuronRow(
@@ -188,7 +189,6 @@ for _name in ("PSN", "MaskedPSN"):  # one product over time, the bias with it; w
         0,
         0,
         state_variables=0,
-        weights=holds_weights,
         time_axis=0,
         variants=(),
         requires=(_SPIKING, ("step_mode", is_any("m", None))),  # step by step it weighs element by element
