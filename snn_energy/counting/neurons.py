@@ -74,6 +74,8 @@ class NeuronRow:
     """(Attribute, test): an instance that fails one of these means something else, and is not recognised."""
     weights: Test | None = None
     """Whether an instance multiplies by weights of its own; None for classes that never do, and must hold none."""
+    input_weights: str = ""
+    """Weights that the class multiplies its input by, as well as its spikes."""
     unused_after_last: str = ""
     """Child that a call multiplies by once more after its last time step, for nothing: its input then is no operand.
 

@@ -76,3 +76,25 @@ def test_an_integrator_neither_fires_nor_compares(peer: str) -> None:
     assert readout.kind == "leaky-integrator"
     assert (readout.compares, readout.spikes_per_step) == (0, (0,) * STEPS)
     assert readout.state_reads == readout.updates * readout.state_variables > 0
+
+
+TWINS = [pair for pair in ALL if pair[1] not in ("by hand", "sinabs squeezed")]
+
+
+@pytest.mark.parametrize(("kind", "peer"), TWINS)
+def test_the_twin_keeps_every_product_but_the_recurrent_one(kind: str, peer: str) -> None:
+    snn = build_more(kind, peer)
+    counts = se.trace(se.ann_twin(snn), spikes_in().mean(0, keepdim=True), samples=SAMPLES, strict=True)
+    assert not counts.neurons
+    feedback = SAMPLES * CLASSES**2 if kind == "recurrent" else 0
+    assert counts.dense_macs == sum(one[0] for one in facts(traced(kind, peer)[0])) // STEPS - feedback
+
+
+def test_the_twin_of_an_integrator_is_linear() -> None:
+    from snn_energy.baselines.twin import Rectifier
+
+    twin = se.ann_twin(build_more("readout", "sinabs"))
+    x = -torch.rand(1, 3, CLASSES)
+    assert isinstance(twin.n2, Rectifier)
+    assert torch.equal(twin.n2(x), x)
+    assert torch.equal(twin.n1(x), torch.zeros_like(x))

@@ -53,6 +53,7 @@ def _row(
                 time_axis=None if name.endswith("Cell") else 0,
                 returned_states=1,
                 weights=holds_weights,
+                input_weights="input_weights" if "Recurrent" in name or "Linear" in name else "",
                 variants=more,
                 requires=requires,
                 **{"compares": 1} | options,
