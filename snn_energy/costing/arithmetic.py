@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from snn_energy.costing.methods import method
 from snn_energy.costing.report import Report, ReportRow, Unpriced
-from snn_energy.counting.counts import ElementwiseCounts, LayerCounts, NeuronCounts, Trace
+from snn_energy.counting.counts import DETECTED, ElementwiseCounts, LayerCounts, NeuronCounts, Trace
 from snn_energy.hardware import Hardware
 
 
@@ -102,7 +102,7 @@ def _layer(layer: LayerCounts, till: _Till, *, skip_zeros: bool) -> ReportRow:
 
 
 def _neuron(neuron: NeuronCounts, till: _Till) -> ReportRow:
-    if "neuron_update" in till.hardware.energy_pj:
+    if "neuron_update" in till.hardware.energy_pj and neuron.kind != DETECTED:  # whose arithmetic is charged as it ran
         energy = till.pj("neuron_update", neuron.updates)
     else:
         energy = till.elementwise(neuron.adds, neuron.muls, neuron.compares, neuron.specials)

@@ -10,6 +10,8 @@ from typing import Any, Protocol, Self, TypeVar
 from snn_energy.counting.values import SILENT, OperandClass, ValueSet
 from snn_energy.errors import TraceError
 
+DETECTED = "detected"
+"""Kind of a neuron layer that is known by its behaviour alone."""
 MIXED = 0
 """Stands for time steps that differ between layers or samples."""
 

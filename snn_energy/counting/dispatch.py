@@ -154,7 +154,9 @@ class CountingMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
         recorder = self.recorder
         if func._schema.is_mutable and origin is Origin.DATA and isinstance(out, Tensor):
             recorder.wrote_data(out)
-        tag = Tag(recorder.token, origin, names=names)
+        observed = bool(recorder.behaviour.running)
+        past = recorder.behaviour.before(name, args, tensors) if observed else None
+        tag = Tag(recorder.token, origin, names=names, past=past)
         if name in _MOVES and tensors:
             source = recorder.tag(tensors[0])
             if source is not None:
@@ -172,6 +174,8 @@ class CountingMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
             tag.spike_scale = recorder.spike_scale(tensors[0])
         version = version_of(tensors[0]) if func.is_view and tensors else None
         self._hang(out, tag, version)
+        if observed and name == "unbind":
+            recorder.behaviour.after_unbind(args, tensors[0], out, past)
 
     def _hang(self, out: Any, tag: Tag, version: int | None = None) -> None:
         """Hang a tag on the one result; of several, each gets one that says what holds for all."""
@@ -180,7 +184,7 @@ class CountingMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
         elif isinstance(out, (tuple, list)):
             for one in out:
                 if isinstance(one, Tensor):
-                    common = Tag(tag.owner, tag.origin, names=tag.names, spike_scale=tag.spike_scale)
+                    common = Tag(tag.owner, tag.origin, names=tag.names, spike_scale=tag.spike_scale, past=tag.past)
                     self.recorder.mark(one, common, version)
 
 

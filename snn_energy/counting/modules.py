@@ -40,10 +40,12 @@ def shortcut(recorder: Recorder, module: nn.Module, args: tuple[Any, ...]) -> Fi
     after = row(recorder, module, x)
     if after is None:
         return None
+    tag = recorder.tag(x) if recorder.behaviour.running else None
+    past = None if tag is None else tag.past
 
     def finish(out: Tensor | None) -> None:
         if out is not None:
-            recorder.mark(out, Tag(recorder.token, Origin.DATA))
+            recorder.mark(out, Tag(recorder.token, Origin.DATA, past=past))
             after(out)
 
     return finish

@@ -16,7 +16,8 @@ from snn_energy.counting.neuron_tally import NeuronTally
 from snn_energy.counting.neurons import NeuronRow, holds_weights, multiplies, neuron_row
 from snn_energy.counting.observe import Operand
 from snn_energy.counting.projections import PairProjection, WeightProjection
-from snn_energy.counting.tags import Origin, Tag, drop_tag, hang_tag, read_tag, tensors_in
+from snn_energy.counting.stateful import Behaviour
+from snn_energy.counting.tags import Origin, Past, Tag, drop_tag, hang_tag, read_tag, tensors_in
 
 ROOT = "(model)"
 
@@ -87,6 +88,7 @@ class Recorder:
             self._known.setdefault(id(buffer), (buffer, Tag(self.token, Origin.CONSTANT, names=(name,))))
         for name, tensor in self._plain_tensors():  # a mask kept as a plain attribute is as constant as a buffer
             self._known.setdefault(id(tensor), (tensor, Tag(self.token, Origin.CONSTANT, names=(name,))))
+        self.behaviour = Behaviour(self)
 
     # -- where we are ------------------------------------------------------------------------------------------
 
@@ -117,6 +119,7 @@ class Recorder:
         while self.stack:
             self.leave()
         self.scopes.clear()
+        self.behaviour.stop()
 
     def open_neuron(self, module: nn.Module, args: Any) -> None:
         """The innermost module, which has just been entered, is a neuron that multiplies by weights of its own."""
@@ -134,6 +137,7 @@ class Recorder:
         """Declare the tensors of the next call as data; time steps start again from zero."""
         for tally in self.neuron_tallies.values():
             tally.read()
+        self.behaviour.begin_batch()
         for key in self._inputs:
             del self._known[key]
         self._inputs = []
@@ -176,9 +180,19 @@ class Recorder:
 
     def mark(self, tensor: Tensor, tag: Tag, version: int | None = None) -> None:
         """Hang a tag on a tensor that an operator returned; for a view, with the write counter of its base."""
-        if id(tensor) in self._known:
+        known = self._known.get(id(tensor))
+        if known is not None:
+            known[1].past = tag.past
             return
         hang_tag(tensor, tag, version)
+
+    def follows_from(self, tensor: Tensor, past: Past | None) -> None:
+        """Note which steps a tensor follows from."""
+        tag = self.tag(tensor)
+        if tag is not None:
+            tag.past = past
+            if id(tensor) not in self._known:
+                hang_tag(tensor, tag)  # a tag that a write made stale is a copy
 
     def wrote_data(self, tensor: Tensor) -> None:
         """Note that data were written into memory that began as a constant, unless parameters live there."""
@@ -355,8 +369,9 @@ class Recorder:
                         yield f"{self.paths[id(module)]}.{name}", tensor
 
     def neurons(self) -> tuple[NeuronCounts, ...]:
-        """Records of all neuron layers that ran, in order of first call."""
-        return tuple(tally.finish(name) for name, tally in self.neuron_tallies.items())
+        """Records of all neuron layers that ran, in order of first call; those detected by behaviour come last."""
+        tallies = (*self.neuron_tallies.items(), *self.behaviour.tallies)
+        return tuple(tally.finish(name) for name, tally in tallies)
 
     def elementwise(self) -> tuple[ElementwiseCounts, ...]:
         """Records of all other arithmetic, in order of first call."""

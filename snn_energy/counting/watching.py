@@ -93,6 +93,7 @@ class Watcher:
             return
         if _get_current_dispatch_mode() is not self.mode:
             return
+        recorder.behaviour.enter(module, args)
         if id(module) in recorder.mixed:
             recorder.open_neuron(module, args)
         elif id(module) in recorder.neuron_rows or (type(module) in SHORTCUTS and not recorder.scopes):
@@ -126,6 +127,9 @@ class Watcher:
             return
         if not recorder.stack or recorder.stack[-1] is not module:
             return
+        if recorder.behaviour.watches(module) and not self._silent and _get_current_dispatch_mode() is self.mode:
+            self.mode.__exit__(None, None, None)  # type: ignore[no-untyped-call]
+            self._speak(partial(recorder.behaviour.leave, module), output)
         counted_here = bool(self._silent) and self._silent[-1][0] is module
         if counted_here:
             self._speak(self._silent.pop()[1], output)

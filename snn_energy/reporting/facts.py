@@ -47,8 +47,22 @@ def facts(document: Document) -> list[Fact]:
         *_baseline(document),
         *_second_opinion(document),
         _certificate(document),
+        *_detected(document),
         *_unpriced(document),
         *_hardware(document),
+    ]
+
+
+def _detected(document: Document) -> list[Fact]:
+    names = [neuron["name"] for neuron in document["neurons"] if neuron["kind"] == "detected"]
+    if not names:
+        return []
+    return [
+        (
+            "detected",
+            f"{', '.join(names)}: a neuron by its behaviour (state, spikes out); its arithmetic is charged as it ran, "
+            "under other; register_neuron tells its equation",
+        )
     ]
 
 
