@@ -13,7 +13,8 @@ that may still turn out to be a neuron. That is a class of the user's own (not t
 is part of none, and has returned nothing but spikes so far: any other is out after its first call. A stateless
 threshold, a pool of spikes or a counter beside the data is none, nor is what merely contains neurons.
 
-No equation is known of such a neuron. Its operators stay counted as they run, and its record charges nothing.
+No equation is known of such a neuron. Its operators stay counted as they run, and its record charges nothing. Its state
+variables are those tensors of the first two sorts; of the third at least one, and one is reported.
 """
 
 from __future__ import annotations
@@ -76,13 +77,13 @@ class _Probe:
     state: list[Tensor]
     inputs: list[Tensor]
     mixed: bool = False
-    """The past met the present, or an earlier step a later one."""
+    """The last call met this one."""
     sliced: dict[int, int] = field(default_factory=dict)
     """Axes that were taken apart -> their size."""
     assembled: set[int] = field(default_factory=set)
-    """Sizes to which steps were put together in order."""
+    """Sizes to which steps were put together in order, each of them following from earlier ones."""
     written: set[int] = field(default_factory=set)
-    """Steps that were written into a larger tensor."""
+    """Steps that were written into a larger tensor and follow from earlier ones."""
 
 
 class Behaviour:
@@ -165,12 +166,12 @@ class Behaviour:
     def _evidence(self, probe: _Probe, spikes: Tensor) -> int | None:
         """Time axis of the output if state was seen at work: -1 for a single step; None without evidence."""
         past = (self._past(spikes) or {}).get(id(probe.candidate.module))
-        if past is None or not probe.mixed:
-            return None
-        if past[0] == _BEFORE:
+        if past is not None and past[0] == _BEFORE and probe.mixed:
             return -1
+        if past is None and not probe.written:  # a tensor that was written piece by piece tells nothing itself
+            return None
         for axis, steps in probe.sliced.items():
-            together = steps in probe.assembled or probe.written >= set(range(steps))
+            together = steps in probe.assembled or probe.written >= set(range(1, steps))
             if steps > 1 and together and steps in spikes.shape and not _only_passes_spikes(probe):
                 return axis if axis < spikes.dim() and spikes.shape[axis] == steps else spikes.shape.index(steps)
         return None
@@ -190,7 +191,7 @@ class Behaviour:
     # -- what depends on what --------------------------------------------------------------------------------------
 
     def before(self, name: str, args: tuple[Any, ...], tensors: tuple[Tensor, ...]) -> Past | None:
-        """The past that the result of an operator depends on; notes where past and present meet."""
+        """The past that the result of an operator depends on; notes where the last call and this one meet."""
         if name in _FRESH or name in _OVERWRITE:
             return None
         if name == "copy":
@@ -225,15 +226,15 @@ class Behaviour:
 
     def _assemble(self, pasts: list[Past | None]) -> None:
         for probe in self.running:
-            own = id(probe.candidate.module)
-            if [None if past is None or own not in past else past[own][1] for past in pasts] == list(range(len(pasts))):
+            steps = [None if past is None else past.get(id(probe.candidate.module)) for past in pasts]
+            if all(step is not None and step[1] == i and (step[0] < i or not i) for i, step in enumerate(steps)):
                 probe.assembled.add(len(pasts))
 
     def _write(self, tensors: tuple[Tensor, ...]) -> None:
         past = self._past(tensors[0]) if tensors else None
         for probe in self.running:
             step = None if past is None else past.get(id(probe.candidate.module))
-            if step is not None:
+            if step is not None and step[0] < step[1]:
                 probe.written.add(step[1])
 
     def _meet(self, tensors: tuple[Tensor, ...], pasts: list[Past | None]) -> None:
@@ -242,12 +243,10 @@ class Behaviour:
                 continue
             own = id(probe.candidate.module)
             found = [None if past is None else past.get(own) for past in pasts]
-            seen = {step for step in found if step is not None}
-            if len(seen) > 1:
-                probe.mixed = True
-            elif seen and next(iter(seen))[0] == _BEFORE:
+            seen = {step[0] == _BEFORE for step in found if step is not None}
+            if True in seen:
                 fresh = (t for t, step in zip(tensors, found, strict=True) if step is None)
-                probe.mixed = any(self._is_data(tensor) for tensor in fresh)
+                probe.mixed = False in seen or any(self._is_data(tensor) for tensor in fresh)
 
     def _past(self, tensor: Tensor) -> Past | None:
         tag = self._recorder.tag(tensor)
