@@ -65,6 +65,29 @@ class _Candidate:
     """What the last call left in the module, or returned: state, if the next one reads it."""
     returned: list[weakref.ref[Tensor]] = field(default_factory=list)
     first_step: int = 0
+    checks: list[tuple[Tensor, Tensor, Tensor]] = field(default_factory=list)
+    """Of each call since: elements that are no multiple of a spike, smallest and largest (0-dim, on the device)."""
+
+    @property
+    def unit(self) -> float | None:
+        """Height of a spike, once the module is a neuron that has fired."""
+        return self.operand.values.unit if self.proven and self.operand.values.magnitudes else None
+
+    def check(self, spikes: Tensor, unit: float) -> None:
+        """Note without a synchronisation whether these are multiples of `unit`."""
+        levels = spikes if unit == 1 else spikes / unit
+        off = torch.count_nonzero(
+            levels != levels.round() if unit == 1 else (levels - levels.round()).abs() > _ROUNDING
+        )
+        self.checks.append((off, *torch.aminmax(levels)))
+
+    def passes(self) -> bool:
+        """Read the checks off the device, all together."""
+        if not self.checks:
+            return True
+        off, low, high = (torch.stack(found).double() for found in zip(*self.checks, strict=True))
+        self.checks.clear()
+        return not off.any().item() and bool((torch.maximum(-low, high) <= MAX_LEVEL).all().item())
 
 
 @dataclass(slots=True)
@@ -98,13 +121,19 @@ class Behaviour:
     @property
     def tallies(self) -> Iterator[tuple[str, NeuronTally]]:
         """The detected neurons, by name."""
+        self._drop_others()
         return ((c.name, c.tally) for c in self._candidates.values() if c.proven)
 
     def begin_batch(self) -> None:
         """Time steps start again from zero."""
+        self._drop_others()
         for candidate in self._candidates.values():
             candidate.tally.read()
             candidate.first_step = 0
+
+    def _drop_others(self) -> None:
+        for key in [key for key, candidate in self._candidates.items() if not candidate.passes()]:
+            del self._candidates[key]
 
     def stop(self) -> None:
         """Forget the running calls, after an exception."""
@@ -139,6 +168,10 @@ class Behaviour:
         if candidate is None or output is None:
             return
         spikes = next(tensors_in(output), None)
+        if spikes is not None and candidate.unit is not None and spikes.is_floating_point() and spikes.numel():
+            candidate.check(spikes, candidate.unit)
+            candidate.first_step = candidate.tally.add(spikes, candidate.first_step, ())
+            return
         if spikes is None or not self._takes(candidate, spikes):
             del self._candidates[id(module)]
             return
@@ -180,6 +213,7 @@ class Behaviour:
         candidate.proven = True
         for outer in self.running:  # what contains a neuron is none itself
             self._candidates.pop(id(outer.candidate.module), None)
+        self.running.clear()
         if axis >= 0:
             candidate.tally.row = replace(_DETECTED, time_axis=axis)
             candidate.first_step = 0
@@ -307,16 +341,19 @@ def _merged(a: Past, b: Past) -> Past:
 
 
 _SAMPLE = 4096
+_ROUNDING = 1e-2
 
 
 def _is_spikes(x: Tensor, operand: Operand) -> bool:
     """Add `x` to what `operand` has seen; False once that is no spike train."""
     if x.is_floating_point() and x.numel():
+        low, high = (value.item() for value in torch.aminmax(x))
+        if low == high == 0:
+            return True
+        if not (abs(low) < float("inf") and abs(high) < float("inf")):  # also true of NaN
+            return False
         flat = x.detach().reshape(-1)
         if torch.unique(flat[:: max(1, flat.numel() // _SAMPLE)]).numel() > 2 * MAX_LEVEL + 1:
-            return False
-        low, high = (value.item() for value in torch.aminmax(flat))
-        if not (abs(low) < float("inf") and abs(high) < float("inf")):  # also true of NaN
             return False
     operand.look(x)
     return not operand.values.many
