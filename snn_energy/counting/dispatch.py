@@ -155,7 +155,9 @@ class CountingMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if func._schema.is_mutable and origin is Origin.DATA and isinstance(out, Tensor):
             recorder.wrote_data(out)
         observed = bool(recorder.behaviour.running)
-        past = recorder.behaviour.before(name, args, tensors) if observed else None
+        past = None
+        if observed:
+            past = recorder.behaviour.before(name, args, tensors, writes="out" in kwargs)
         tag = Tag(recorder.token, origin, names=names, past=past)
         if name in _MOVES and tensors:
             source = recorder.tag(tensors[0])

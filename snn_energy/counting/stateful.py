@@ -224,15 +224,18 @@ class Behaviour:
 
     # -- what depends on what --------------------------------------------------------------------------------------
 
-    def before(self, name: str, args: tuple[Any, ...], tensors: tuple[Tensor, ...]) -> Past | None:
+    def before(
+        self, name: str, args: tuple[Any, ...], tensors: tuple[Tensor, ...], *, writes: bool = False
+    ) -> Past | None:
         """The past that the result of an operator depends on; notes where the last call and this one meet."""
         if name in _FRESH or name in _OVERWRITE:
             return None
         if name == "copy":
             tensors = tensors[1:]
-            self._write(tensors)
         pasts = [self._past(tensor) for tensor in tensors]
         joined = _joined(pasts)
+        if name == "copy" or writes:
+            self._write(joined)
         if name in _ASSEMBLE:
             self._assemble(pasts)
         elif joined is not None and len(tensors) > 1:
@@ -264,8 +267,7 @@ class Behaviour:
             if all(step is not None and step[1] == i and (step[0] < i or not i) for i, step in enumerate(steps)):
                 probe.assembled.add(len(pasts))
 
-    def _write(self, tensors: tuple[Tensor, ...]) -> None:
-        past = self._past(tensors[0]) if tensors else None
+    def _write(self, past: Past | None) -> None:
         for probe in self.running:
             step = None if past is None else past.get(id(probe.candidate.module))
             if step is not None and step[0] < step[1]:
@@ -320,7 +322,8 @@ def _version(tensor: Tensor) -> int:
 
 
 def _argument(args: tuple[Any, ...], position: int) -> int:
-    return int(args[position]) if position < len(args) else 0
+    value = args[position] if position < len(args) else 0
+    return value if isinstance(value, int) else 0  # a named axis
 
 
 def _joined(pasts: list[Past | None]) -> Past | None:
@@ -346,6 +349,8 @@ _ROUNDING = 1e-2
 
 def _is_spikes(x: Tensor, operand: Operand) -> bool:
     """Add `x` to what `operand` has seen; False once that is no spike train."""
+    if x.layout is not torch.strided or x.is_quantized or x.is_nested or x.is_meta:
+        return False
     if x.is_floating_point() and x.numel():
         low, high = (value.item() for value in torch.aminmax(x))
         if low == high == 0:

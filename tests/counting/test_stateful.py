@@ -220,6 +220,53 @@ def test_detected(name: str) -> None:
     assert counts.time_steps == STEPS
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+@pytest.mark.parametrize("name", HANDMADE)
+def test_in_every_precision(name: str, dtype: torch.dtype) -> None:
+    x = current().to(dtype)
+    out: list[Tensor] = []
+    (neuron,) = trace(HANDMADE[name]().to(dtype), x, samples=SAMPLES, on_output=out.append).neurons
+    assert (neuron.kind, neuron.spikes) == ("detected", int(out[0].count_nonzero()))
+
+
+class Doubled(LIF):
+    """A registered neuron whose meaning a subclass changes."""
+
+    def forward(self, current: Tensor) -> Tensor:
+        return super().forward(2 * current)
+
+
+def test_a_subclass_of_another_meaning() -> None:
+    (neuron,) = trace(Whole(Doubled(decay=0.5)), current(), samples=SAMPLES).neurons
+    assert (neuron.name, neuron.kind) == ("neuron", "detected")
+    assert list(neuron.spikes_per_step) == fired(2 * current())
+
+
+def test_an_integrator_that_is_silent_at_first() -> None:
+    class Late(Attribute):
+        """Its first results are all zero, as those of a neuron at rest."""
+
+        def forward(self, x: Tensor) -> Tensor:
+            self.membrane = x if self.membrane is None else 0.5 * self.membrane + x
+            return self.membrane
+
+    x = torch.cat([torch.zeros(4, SAMPLES, WIDTH), current()])
+    assert trace(Steps(Late()), x, samples=SAMPLES).neurons == ()
+
+
+def test_spikes_at_first_and_numbers_later() -> None:
+    class Turning(Attribute):
+        def forward(self, x: Tensor) -> Tensor:
+            spikes = super().forward(x)
+            assert self.membrane is not None
+            return spikes if (x > 0).all() else self.membrane
+
+    x = current().abs() + 0.6
+    assert len(trace(Steps(Turning()), x, samples=SAMPLES).neurons) == 1
+    x[-1] = -x[-1]
+    assert trace(Steps(Turning()), x, samples=SAMPLES).neurons == ()
+
+
 def test_its_operators_stay_counted_and_are_charged_once() -> None:
     x = current()
     counts = trace(Steps(Attribute()), x, samples=SAMPLES)

@@ -290,6 +290,25 @@ def dsr(leak: float, gain: float, height: float) -> Step:
     return step
 
 
+def bipolar(threshold: float) -> Step:
+    """Counts its spikes, and fires up or down while the count stays within its levels, here 0 to 15."""
+
+    def step(s: list[Any], x: Num, m: Meter) -> float:
+        q, count = s
+        q = q + (x if threshold == 1 else (1 / threshold) * x)
+        # All four comparisons are made, as a circuit would; "below" is the opposite of "reaches".
+        up, down = q.reaches(1.0), not q.reaches(0.0)
+        low, high = not count.reaches(15.0), count.reaches(1.0)
+        fired = float(up and low) - float(down and high)
+        if fired:
+            with m.for_the_spike():
+                count, q = count + fired, q - fired
+        s[:] = [q, count]
+        return threshold * fired
+
+    return step
+
+
 def eif(slope: float, rest: float) -> Step:
     def step(s: list[Any], x: Num, m: Meter) -> float:
         v = s[0]
@@ -622,6 +641,15 @@ CASES |= {
         SJ, lambda p: _half_gates(p.GatedLIFNode(T=STEPS)), gated, (0.0, False), late=True, trailing=2
     ),
     "RAFNode": Case(SJ, lambda p: p.RAFNode(), resonate, (0.0, 0.0)),
+    "ActivationAwareIFNode": Case(
+        SJ,
+        lambda p: p.ActivationAwareIFNode(v_threshold=torch.full((NEURONS,), 1.25), v_offset=0.25, v_reset=0.0),
+        first_order(),
+    ),
+    "STBIFNode": Case(SJ, lambda p: p.STBIFNode(0.5, level=16), bipolar(0.5), (0.5, 0.0)),
+    "STBIFNode of unit threshold, multi-step": Case(
+        SJ, lambda p: p.STBIFNode(1.0, level=16, step_mode="m"), bipolar(1.0), (0.5, 0.0)
+    ),
     "OTTTLIFNode": Case(SJ, lambda p: p.OTTTLIFNode(tau=4.0), first_order(leak=0.75, reset=None)),
     "SLTTLIFNode": Case(SJ, lambda p: p.SLTTLIFNode(tau=4.0), first_order(leak=0.75, gain=0.25)),
     "DSRIFNode": Case(SJ, lambda p: p.DSRIFNode(T=STEPS, v_threshold=1.0), dsr(1.0, 1.0, 1.0)),

@@ -50,6 +50,37 @@ def test_unrecognised_is_counted_operator_by_operator() -> None:
     assert sum(item.muls for item in counts.elementwise) == 3 * 4 + 4
 
 
+DETECTED: dict[str, tuple[str, Callable[[Any], nn.Module]]] = {
+    "Leaky, quantised": (
+        SNN,
+        lambda p: p.Leaky(beta=0.9, state_quant=lambda x: 0.5 * (2 * x).round(), init_hidden=True),
+    ),
+    "SLSTM": (SNN, lambda p: p.SLSTM(4, 4, threshold=0.1, init_hidden=True)),
+    "ComplementaryLIFNode": (SJ, lambda p: p.ComplementaryLIFNode()),
+}
+
+
+@pytest.mark.parametrize("name", DETECTED)
+def test_left_out_but_detected(name: str) -> None:
+    simulator, make = DETECTED[name]
+    torch.manual_seed(0)
+
+    class Steps(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.neuron = make(pytest.importorskip(simulator))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.stack([self.neuron(now) for now in x])
+
+    out: list[torch.Tensor] = []
+    counts = se.trace(Steps(), 2 * torch.rand(6, 2, 4), samples=2, strict=True, on_output=out.append)
+    (neuron,) = counts.neurons
+    assert (neuron.name, neuron.kind, neuron.time_steps) == ("neuron", "detected", 6)
+    assert neuron.spikes == int(out[0].count_nonzero()) > 0
+    assert counts.elementwise
+
+
 @pytest.mark.parametrize("masked", [False, True])
 def test_a_parallel_neuron_is_a_product_over_time_and_a_threshold(masked: bool) -> None:
     neuron = pytest.importorskip(SJ)

@@ -30,9 +30,6 @@ LEFT_OUT = {
     "approximates a function by a table of thresholds; keeps no state between time steps": _names(
         "few_spike.FewSpikeNode", "few_spike.OutlierAwareThresholdNode", "few_spike.HGNode"
     ),
-    "made by conversion, its thresholds and offsets differ by channel and option": _names(
-        "integrate_and_fire.ActivationAwareIFNode", "spikezip.STBIFNode"
-    ),
     "weighs the last inputs element by element: a sum over time, not an update": _names("psn.SlidingPSN"),
 }  # fmt: skip
 
@@ -78,8 +75,8 @@ def _row(
 
 _IF = "V <- V + X; S = 1[V >= threshold]; reset"
 _LIF = "V <- V - (V - V_reset) / tau + X, or X / tau with decay_input; S = 1[V >= threshold]; reset"
-for _name in ("IFNode", "SimpleIFNode", "HalfThresholdIFNode"):
-    _row(f"integrate_and_fire.{_name}", "if", _IF, 1, 0)
+for _name in ("IFNode", "SimpleIFNode", "HalfThresholdIFNode", "ActivationAwareIFNode"):  # the last with an offset of
+    _row(f"integrate_and_fire.{_name}", "if", _IF, 1, 0)  # its threshold for each channel, which folds into it
 for _name in ("lif.LIFNode", "lif.SimpleLIFNode", "online_learning.OTTTLIFNode", "online_learning.SLTTLIFNode"):
     _row(_name, "lif", _LIF, 1, 1, _DECAY_INPUT, _RESTS_ELSEWHERE)  # the last two differ in how they learn
 _PLIF = f"1 / tau = sigmoid(w), learned; {_LIF}"
@@ -167,6 +164,17 @@ _row(
     _DECAY_INPUT,
     _RESTS_ELSEWHERE,
     compares=2,
+)
+_row(
+    "spikezip.STBIFNode",
+    "ternary-if",
+    "Q <- Q + X / threshold; S = 1[Q >= 1][A < most] - 1[Q < 0][A > least]; A <- A + S; Q <- Q - S",
+    1,
+    1,
+    compares=4,
+    state_variables=2,
+    soft_reset_adds=2,  # of Q and of A
+    variants=(_MULTI_STEP, Variant(attribute="q_threshold", test=one, muls=-1)),
 )
 _DSR = "S = threshold 1[V >= alpha threshold]; V <- V - S"
 for _name, _leak, _muls in (("DSRIFNode", "V <- V + X", 0), ("DSRLIFNode", "V <- beta V + (1 - beta) X", 2)):
