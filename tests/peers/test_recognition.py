@@ -235,3 +235,85 @@ def test_recurrent_weights_are_not_lost(name: str) -> None:
         assert [layer.events for layer in recurrent] == [4 * fed_back]
         assert [layer.connections for layer in recurrent] == [6 * 2 * 16]  # one product for each step and sample
         assert not [item for item in counts.elementwise if item.name.startswith("cell")]
+
+
+def _norse_modules() -> Any:
+    return pytest.importorskip("norse.torch.module")
+
+
+NORSE_PAIRS = {  # recurrent class: the plain one, products that it holds, and the terms that it adds
+    "lif.LIFRecurrentCell": ("lif.LIFCell", 2, 1),
+    "lif.LIFRecurrent": ("lif.LIF", 2, 1),
+    "lif_refrac.LIFRefracRecurrentCell": ("lif_refrac.LIFRefracCell", 2, 1),
+    "lif_refrac.LIFRefracRecurrent": ("lif_refrac.LIFRefracCell", 2, 1),
+    "lsnn.LSNNRecurrentCell": ("lsnn.LSNNCell", 2, 1),
+    "lsnn.LSNNRecurrent": ("lsnn.LSNN", 2, 1),
+    "lif_ex.LIFExRecurrentCell": ("lif_ex.LIFExCell", 2, 1),
+    "lif_ex.LIFExRecurrent": ("lif_ex.LIFEx", 2, 1),
+    "lif_adex.LIFAdExRecurrentCell": ("lif_adex.LIFAdExCell", 2, 1),
+    "lif_adex.LIFAdExRecurrent": ("lif_adex.LIFAdEx", 2, 1),
+    "lif_adex_refrac.LIFAdExRefracRecurrentCell": ("lif_adex_refrac.LIFAdExRefracCell", 2, 1),
+    "lif_adex_refrac.LIFAdExRefracRecurrent": ("lif_adex_refrac.LIFAdExRefracCell", 2, 1),
+    "lif_mc.LIFMCRecurrentCell": ("lif.LIFCell", 3, 2),
+    "lif_mc_refrac.LIFMCRefracRecurrentCell": ("lif_refrac.LIFRefracCell", 3, 2),
+    "leaky_integrator.LILinearCell": ("leaky_integrator.LICell", 1, 0),
+}
+
+
+@pytest.mark.peer
+@pytest.mark.parametrize("name", NORSE_PAIRS)
+def test_norse_recurrent_classes_add_their_products(name: str) -> None:
+    import importlib
+
+    _norse_modules()
+    module, kind = name.split(".")
+    made = getattr(importlib.import_module(f"norse.torch.module.{module}"), kind)(3, 4)
+    plain_name, products, terms = NORSE_PAIRS[name]
+    plain, row = NEURONS[f"norse.torch.module.{plain_name}"], neuron_row(made)
+    assert row is not None
+    assert (row.adds - terms, row.muls, row.compares, row.specials, row.state_variables, row.soft_reset_adds) == (
+        plain.adds, plain.muls, plain.compares, plain.specials, plain.state_variables, plain.soft_reset_adds,
+    )  # fmt: skip
+
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.cell = made
+
+        def forward(self, x: Tensor) -> Tensor:
+            if row.time_axis == 0:
+                return self.cell(x)[0]
+            state, out = None, []
+            for now in x:
+                spikes, state = self.cell(now, state)
+                out.append(spikes)
+            return torch.stack(out)
+
+    x = (torch.rand(6, 2, 3, generator=torch.Generator().manual_seed(0)) < 0.5).float()
+    counts = se.trace(Net().eval(), x, samples=2, strict=True)
+    (neuron,) = counts.neurons
+    assert (neuron.name, neuron.updates, neuron.time_steps) == ("cell", 6 * 2 * 4, 6)
+    assert len(counts.layers) == products
+    inputs = next(layer for layer in counts.layers if layer.name == "cell.input_weights")
+    assert (inputs.events, inputs.acs) == (4 * int(x.sum()), 4 * int(x.sum()))
+    assert sum(layer.connections for layer in counts.layers) == 6 * 2 * (3 * 4 + (products - 1) * 4 * 4)
+    assert not [item for item in counts.elementwise if item.name.startswith("cell")]
+
+
+@pytest.mark.peer
+@pytest.mark.parametrize("reset", ["subtract", "zero", "none"])
+def test_a_recurrent_convolution_is_one_product_a_step(reset: str) -> None:
+    snn = pytest.importorskip("snntorch")
+    torch.manual_seed(0)
+    cell = snn.RLeaky(beta=0.5, conv2d_channels=2, kernel_size=3, init_hidden=True, reset_mechanism=reset)
+    x = 2 * torch.rand(3, 1, 2, 4, 4)
+    out: list[Tensor] = []
+    counts = se.trace(Loop(cell, lambda c, now, s: (c(now), None)).eval(), x, samples=1, on_output=out.append)
+    (product,) = counts.layers
+    assert product.name == "cell.recurrent"
+    inside = (
+        2 * 2 * sum(9 - 3 * (i in (0, 3)) - (3 - (i in (0, 3))) * (j in (0, 3)) for i in range(4) for j in range(4))
+    )
+    assert product.connections == 3 * inside  # each pixel's taps that lie inside the image, for each step
+    assert product.spikes == int(out[0][:-1].count_nonzero()) > 0
+    assert product.calls == 3

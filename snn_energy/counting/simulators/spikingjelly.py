@@ -75,8 +75,9 @@ def _row(
 
 _IF = "V <- V + X; S = 1[V >= threshold]; reset"
 _LIF = "V <- V - (V - V_reset) / tau + X, or X / tau with decay_input; S = 1[V >= threshold]; reset"
-for _name in ("IFNode", "SimpleIFNode", "HalfThresholdIFNode", "ActivationAwareIFNode"):  # the last with an offset of
-    _row(f"integrate_and_fire.{_name}", "if", _IF, 1, 0)  # its threshold for each channel, which folds into it
+# An offset of the threshold for each channel, as ActivationAwareIFNode has, folds into the threshold.
+for _name in ("IFNode", "SimpleIFNode", "HalfThresholdIFNode", "ActivationAwareIFNode"):
+    _row(f"integrate_and_fire.{_name}", "if", _IF, 1, 0)
 for _name in ("lif.LIFNode", "lif.SimpleLIFNode", "online_learning.OTTTLIFNode", "online_learning.SLTTLIFNode"):
     _row(_name, "lif", _LIF, 1, 1, _DECAY_INPUT, _RESTS_ELSEWHERE)  # the last two differ in how they learn
 _PLIF = f"1 / tau = sigmoid(w), learned; {_LIF}"
