@@ -95,8 +95,8 @@ class _Probe:
     """One running call of a candidate that is not proven yet."""
 
     candidate: _Candidate
-    before: dict[int, int]
-    """Write counters of the tensors that the module held before the call, by identity."""
+    before: dict[int, tuple[Tensor, int]]
+    """The tensors that the module held before the call, and their write counters, by identity."""
     state: list[Tensor]
     inputs: list[Tensor]
     mixed: bool = False
@@ -156,7 +156,7 @@ class Behaviour:
             state += handed
         for tensor in state:
             self._mark(tensor, {**(self._past(tensor) or {}), id(module): (_BEFORE, _BEFORE)})
-        before = {id(tensor): _version(tensor) for tensor in _held(module)}
+        before = {id(tensor): (tensor, _version(tensor)) for tensor in _held(module)}
         self.running.append(_Probe(candidate, before, state, inputs))
 
     def leave(self, module: nn.Module, output: Any) -> None:
@@ -168,7 +168,9 @@ class Behaviour:
         if candidate is None or output is None:
             return
         spikes = next(tensors_in(output), None)
-        if spikes is not None and candidate.unit is not None and spikes.is_floating_point() and spikes.numel():
+        if spikes is not None and not spikes.numel():
+            return
+        if spikes is not None and candidate.unit is not None and spikes.is_floating_point():
             candidate.check(spikes, candidate.unit)
             candidate.first_step = candidate.tally.add(spikes, candidate.first_step, ())
             return
@@ -178,7 +180,8 @@ class Behaviour:
         axis = None if probe is None else self._evidence(probe, spikes)
         if probe is not None:
             held = list(_held(module))
-            changed = [t for t in held if probe.before.get(id(t)) != _version(t) and self._is_data(t)]
+            same = {key for key, (tensor, version) in probe.before.items() if _version(tensor) == version}
+            changed = [tensor for tensor in held if id(tensor) not in same and self._is_data(tensor)]
             candidate.left = [weakref.ref(t) for t in changed]
             candidate.returned = [weakref.ref(t) for t in tensors_in(output)]
         if axis is not None and probe is not None:
@@ -192,7 +195,7 @@ class Behaviour:
 
     def _takes(self, candidate: _Candidate, spikes: Tensor) -> bool:
         """True as long as the module has returned nothing but spikes."""
-        if not (spikes.is_floating_point() or spikes.dtype is torch.bool) or not spikes.numel():
+        if not (spikes.is_floating_point() or spikes.dtype is torch.bool):
             return False
         return _is_spikes(spikes, candidate.operand)
 
@@ -211,8 +214,10 @@ class Behaviour:
 
     def _prove(self, candidate: _Candidate, probe: _Probe, spikes: Tensor, axis: int) -> None:
         candidate.proven = True
-        for outer in self.running:  # what contains a neuron is none itself
-            self._candidates.pop(id(outer.candidate.module), None)
+        others = [other.module for other in self._candidates.values() if other is not candidate]
+        for outer in others:  # what contains a neuron is none itself
+            if any(inner is candidate.module for _, inner in outer.named_modules()):
+                del self._candidates[id(outer)]
         self.running.clear()
         if axis >= 0:
             candidate.tally.row = replace(_DETECTED, time_axis=axis)

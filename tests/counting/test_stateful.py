@@ -13,7 +13,9 @@ from agree import trace
 from torch import Tensor, nn
 
 import snn_energy as se
+from snn_energy.counting.recorder import Recorder
 from snn_energy.models.neurons import LIF
+from snn_energy.models.spiking_cnn import SpikingCNN
 
 STEPS, SAMPLES, WIDTH = 5, 3, 4
 
@@ -452,6 +454,30 @@ class Steps2(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.inner(x)
+
+
+def test_only_what_may_be_a_neuron_is_observed() -> None:
+    known = SpikingCNN(1, 3, 8, widths=(4, 6), time_steps=2)
+    assert not any(Recorder(known).behaviour.watches(module) for module in known.modules())
+    mixed = nn.Sequential(nn.Linear(2, 2), Memory(), Attribute(), nn.ReLU())
+    recorder = Recorder(mixed)
+    assert [recorder.behaviour.watches(module) for module in mixed] == [False, True, True, False]
+
+
+def test_a_container_that_was_taken_for_one_is_dropped() -> None:
+    """The outer module reads state of its own before the inner one can show that it has some."""
+
+    class Outer(Attribute):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner, self.calls = Attribute(), 0
+
+        def forward(self, x: Tensor) -> Tensor:
+            spikes = super().forward(x)
+            self.calls += 1
+            return self.inner(0.8 * spikes) if self.calls > 2 else spikes
+
+    assert [neuron.name for neuron in trace(Steps(Outer()), current(), samples=SAMPLES).neurons] == ["neuron.inner"]
 
 
 # -- laws -------------------------------------------------------------------------------------------------------------
