@@ -6,14 +6,16 @@ one more after the last time step, which feeds nothing. Both are told apart here
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
 from snn_energy.counting.neurons import NeuronRow
-from snn_energy.counting.ops.registry import Product
 from snn_energy.counting.tags import tensors_in, version_of
+
+if TYPE_CHECKING:
+    from snn_energy.counting.ops.registry import Product
 
 
 class NeuronScope:
