@@ -54,7 +54,7 @@ def facts(document: Document) -> list[Fact]:
 
 
 def _detected(document: Document) -> list[Fact]:
-    names = [neuron["name"] for neuron in document["neurons"] if neuron["kind"] == "detected"]
+    names = [row["name"] for row in document["rows"] if row["part"] == "neurons" and row["kind"] == "detected"]
     if not names:
         return []
     return [
