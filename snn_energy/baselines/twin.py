@@ -1,4 +1,10 @@
-"""The ANN twin: the same network with ReLU in place of every spiking neuron, at one time step."""
+"""The ANN twin: the same network with ReLU in place of every spiking neuron, at one time step.
+
+An integrator, which never fires, is linear: at one time step it hands its input on. A recurrent neuron has no past at
+the one time step of the twin, so that its recurrent weights do nothing there; those of its input stay. That makes the
+twin the cheapest ANN of this shape, and no recurrent one: compare a network that needs its recurrence with an RNN.
+Neurons that are detected by their behaviour alone are not replaced.
+"""
 
 from __future__ import annotations
 
@@ -18,17 +24,26 @@ TIME_ATTRIBUTES = ("time_steps", "T", "num_steps", "n_steps", "timesteps")
 class Rectifier(nn.ReLU):
     """ReLU in the place of a neuron: takes and drops its state, returns its output for it, and else answers for it.
 
+    In the place of an integrator it hands its input on as it is.
+
     The neuron itself is kept out of the modules, so that nothing of it runs, is counted or is trained.
     """
 
     def __init__(self, neuron: nn.Module, row: NeuronRow) -> None:
         super().__init__()
         self.returned_states = row.returned_states
+        self.spiking = row.spiking
+        self.returns_steps = row.shaped_by_input
+        self.input_weights: Tensor | None = getattr(neuron, row.input_weights) if row.input_weights else None
         self.__dict__["neuron"] = neuron
 
     def forward(self, current: Tensor, *_state: Any) -> Any:
         """Current `...` -> the rectified current `...`, and once more for each state that the neuron returns."""
-        rectified = super().forward(current)
+        if self.input_weights is not None:
+            current = nn.functional.linear(current, self.input_weights)
+        rectified = super().forward(current) if self.spiking else current
+        if self.returns_steps:  # a list of all time steps, or the last of them
+            return rectified[-1] if getattr(self, "decode", None) else list(rectified)
         return (rectified,) * (1 + self.returned_states) if self.returned_states else rectified
 
     def __getattr__(self, name: str) -> Any:
@@ -41,18 +56,20 @@ class Rectifier(nn.ReLU):
 def ann_twin(model: nn.Module) -> nn.Module:
     """Copy `model`, put ReLU in place of every recognised neuron, and set its time steps (TIME_ATTRIBUTES) to 1.
 
+    Integrators hand their input on; see the module's text for recurrent neurons.
+
     The twin keeps the SNN's weights: its dense counts are those of any ANN of this shape, its zero-skipping counts
     are those of these weights, not of an ANN trained for itself.
 
     Raises:
         TraceError: no module is a recognised spiking neuron, so nothing could be replaced.
     """
-    twin = copy.deepcopy(model)
+    twin = _copied(model)
     row = neuron_row(twin)
     if row is not None:
         return Rectifier(twin, row)
     replaced = 0
-    for parent in twin.modules():
+    for _, parent in twin.named_modules():
         for name, child in parent._modules.items():  # named_children() would skip a neuron that is shared
             row = None if child is None else neuron_row(child)
             if child is not None and row is not None:
@@ -63,11 +80,19 @@ def ann_twin(model: nn.Module) -> nn.Module:
             f"ann_twin: no spiking neuron recognised in {type(model).__name__} (known: {', '.join(sorted(NEURONS))}); "
             "register yours with snn_energy.register_neuron, or profile without a baseline"
         )
-    for module in twin.modules():
+    for _, module in twin.named_modules():
         for name in TIME_ATTRIBUTES:
             if type(getattr(module, name, None)) is int:
                 setattr(module, name, 1)
     return twin.eval()
+
+
+def _copied(model: nn.Module) -> nn.Module:
+    """A deep copy; neurons that cannot be copied (Sinabs' recurrent ones) are shared, for they are replaced anyway."""
+    try:
+        return copy.deepcopy(model)
+    except AttributeError:
+        return copy.deepcopy(model, {id(m): m for _, m in model.named_modules() if neuron_row(m) is not None})
 
 
 def at_one_step(batch: Any, time_axis: int | None) -> Any:

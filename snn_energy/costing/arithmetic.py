@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from snn_energy.costing.methods import method
 from snn_energy.costing.report import Report, ReportRow, Unpriced
-from snn_energy.counting.counts import ElementwiseCounts, LayerCounts, NeuronCounts, Trace
+from snn_energy.counting.counts import DETECTED, ElementwiseCounts, LayerCounts, NeuronCounts, Trace
 from snn_energy.hardware import Hardware
 
 
@@ -105,10 +105,10 @@ def _layer(layer: LayerCounts, till: _Till, *, skip_zeros: bool) -> ReportRow:
 
 
 def _neuron(neuron: NeuronCounts, till: _Till) -> ReportRow:
-    if "neuron_update" in till.hardware.energy_pj:
+    if "neuron_update" in till.hardware.energy_pj and neuron.kind != DETECTED:  # whose arithmetic is charged as it ran
         energy = till.pj("neuron_update", neuron.updates)
     else:
-        energy = till.elementwise(neuron.adds, neuron.muls, neuron.compares)
+        energy = till.elementwise(neuron.adds, neuron.muls, neuron.compares, neuron.specials)
     return ReportRow(
         name=neuron.name,
         part="neurons",
@@ -120,6 +120,7 @@ def _neuron(neuron: NeuronCounts, till: _Till) -> ReportRow:
         adds=neuron.adds,
         muls=neuron.muls,
         compares=neuron.compares,
+        specials=neuron.specials,
         neuron_pj=energy,
     )
 

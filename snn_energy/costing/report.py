@@ -147,7 +147,13 @@ class Report:
             },
             "rows": [{**record_fields(row), "energy_pj": row.energy_pj} for row in self.rows],
             "neurons": [
-                {**record_fields(neuron), "spikes": neuron.spikes, "spike_rate": neuron.spike_rate}
+                {
+                    **record_fields(neuron),
+                    "spikes": neuron.spikes,
+                    "spike_rate": neuron.spike_rate,
+                    "state_reads": neuron.state_reads,
+                    "state_writes": neuron.state_writes,
+                }
                 for neuron in trace.neurons
             ],
             "unpriced": [record_fields(item) for item in self.unpriced],

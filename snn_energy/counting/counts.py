@@ -10,6 +10,8 @@ from typing import Any, Protocol, Self, TypeVar
 from snn_energy.counting.values import SILENT, OperandClass, ValueSet
 from snn_energy.errors import TraceError
 
+DETECTED = "detected"
+"""Kind of a neuron layer that is known by its behaviour alone."""
 MIXED = 0
 """Stands for time steps that differ between layers or samples."""
 
@@ -167,7 +169,11 @@ def _rescaled(unit: float, *parts: tuple[int, float]) -> int:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NeuronCounts:
-    """One spiking neuron layer, charged by what the neuron means, not by the operators that one backend runs."""
+    """One spiking neuron layer, charged by what the neuron means, not by the operators that one backend runs.
+
+    A layer of kind "detected" was recognised by its behaviour alone: no equation is known, so its arithmetic stands
+    among the element-wise records, as it ran, and the charges of one update are 0 here.
+    """
 
     name: str
     kind: str
@@ -176,11 +182,17 @@ class NeuronCounts:
     """Neuron updates: neurons x time steps x samples."""
     state_elements: int = 0
     """State variables that one sample keeps (neurons x variables per neuron)."""
+    state_variables: int = 0
+    """State variables of one neuron: each update reads and writes every one of them."""
+    spiking: bool = True
+    """False for integrators, whose real-valued output holds no spikes: `spikes_per_step` is all zeros then."""
     spikes_per_step: tuple[int, ...] = ()
     update_adds: int = 0
-    """Additions of ONE update, from the neuron's equation; likewise multiplications and comparisons."""
+    """Additions of ONE update, from the neuron's equation; likewise multiplications, comparisons and specials."""
     update_muls: int = 0
     update_compares: int = 0
+    update_specials: int = 0
+    """Exponentials of one update."""
     spike_adds: int = 0
     """Further additions of each spike (the subtraction of a soft reset)."""
 
@@ -219,17 +231,38 @@ class NeuronCounts:
         """Comparisons of all updates (the threshold)."""
         return self.updates * self.update_compares
 
+    @property
+    def specials(self) -> int:
+        """Exponentials of all updates."""
+        return self.updates * self.update_specials
+
+    @property
+    def state_reads(self) -> int:
+        """Reads of a state variable: one for each variable and update."""
+        return self.updates * self.state_variables
+
+    @property
+    def state_writes(self) -> int:
+        """Writes of a state variable: one for each variable and update; a reset goes into the same write."""
+        return self.updates * self.state_variables
+
     def __add__(self, other: Self) -> Self:
         """Merge two records of the same neuron layer."""
-        for what in ("name", "kind", "update_adds", "update_muls", "update_compares", "spike_adds"):
+        for what in _NEURON_SAME:
             _same(what, self.name, getattr(self, what), getattr(other, what))
         steps = tuple(a + b for a, b in zip_longest(self.spikes_per_step, other.spikes_per_step, fillvalue=0))
         return replace(
             self,
             spikes_per_step=steps,
             state_elements=max(self.state_elements, other.state_elements),
+            state_variables=max(self.state_variables, other.state_variables),  # a detected layer's are seen, not known
             **_summed(self, other, ("calls", "updates")),
         )
+
+
+_NEURON_SAME = (
+    "name", "kind", "spiking", "update_adds", "update_muls", "update_compares", "update_specials", "spike_adds",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from snn_energy.counting.channel_axis import channel_after
+from snn_energy.counting.naming import inside_einsum
 from snn_energy.counting.observe import is_dyadic
 from snn_energy.counting.ops import (
     BITS,
@@ -25,7 +26,7 @@ from snn_energy.counting.ops import (
     table_name,
 )
 from snn_energy.counting.ops.products import RECURRENT
-from snn_energy.counting.ops.registry import Row
+from snn_energy.counting.ops.registry import After, Row
 from snn_energy.counting.recorder import ROOT, Recorder
 from snn_energy.counting.repeats import MAKERS, carry
 from snn_energy.counting.tags import Origin, Tag, version_of
@@ -82,7 +83,7 @@ class CountingMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
     ) -> Any:
         kwargs = kwargs or {}
         known = self._operators.get(func) or self._learn(func)
-        if known.quick and len(args) and not kwargs:
+        if known.quick and args and not kwargs and not (self.recorder.muted or self.recorder.behaviour.running):
             done = self._quick_view(known, func, args)
             if done is not None:
                 return done
@@ -113,14 +114,15 @@ class CountingMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 out, Tag(recorder.token, Origin.WEIGHT, names=names, bits=self._weight_bits(name, args, tensors))
             )
             return out
-        foreign = (row is not None and any(is_unreadable(t, name in READS_COMPLEX) for t in tensors)) or (
+        charged = row is not None and not recorder.muted
+        foreign = (charged and any(is_unreadable(t, name in READS_COMPLEX) for t in tensors)) or (
             product is not None and any(is_foreign(t) for t in tensors) and name not in READS_QUANTISED
         )
         after = None
         if product is not None:
             origin = Origin.DATA  # counted, so what it feeds is counted as well
             if not foreign:
-                after = product.row(recorder, Call(name, args, kwargs, tensors, None))
+                after = self._product(product, Call(name, args, kwargs, tensors, None))
         before = recorder.tag(tensors[0]) if name == "add" and tensors else None
         out = func(*args, **kwargs)
         self._track(known, args, kwargs, tensors, origin, names, out)
@@ -129,6 +131,8 @@ class CountingMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
         elif product is not None:
             if after is not None:
                 after(out)
+        elif recorder.muted and not (name == "mul" and inside_einsum()):
+            pass  # the neuron's equation is charged for it
         elif row is not None:
             row(recorder, Call(name, args, kwargs, tensors, out, before))
         elif reason is not None:
@@ -185,6 +189,18 @@ class CountingMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
         recorder.note("free", known.name, reason=known.reason or "")
         return out
 
+    def _product(self, product: Product, call: Call) -> After | None:
+        """Count a product before it runs; inside a neuron, only where its equation has it."""
+        recorder = self.recorder
+        if not recorder.scopes:
+            return product.row(recorder, call)
+        scope = recorder.scopes[-1]
+        if scope.repeats(call.name, product, call.args):
+            recorder.products += 1
+            return None
+        constant = tuple(recorder.origin(call.args[i]) is Origin.WEIGHT for i in product.factors)
+        return product.row(recorder, replace(call, args=scope.operands(product, call.args, constant)))
+
     def _is_constant(self, product: Product, args: tuple[Any, ...]) -> bool:
         """A product of weights alone, as low-rank adapters and spectral norms make them, is done at load time.
 
@@ -222,7 +238,9 @@ class CountingMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
         recorder, name = self.recorder, known.name
         if known.mutable and origin is Origin.DATA and isinstance(out, Tensor):
             recorder.wrote_data(out)
-        tag = Tag(recorder.token, origin, names=names)
+        observed = bool(recorder.behaviour.running)
+        past = recorder.behaviour.before(name, args, tensors, writes="out" in kwargs) if observed else None
+        tag = Tag(recorder.token, origin, names=names, past=past)
         tag.scaled = name in _JOINS_HEIGHTS
         source = recorder.tag(tensors[0]) if tensors and name in _KEEPS_HEIGHTS else None
         if source is not None:
@@ -255,6 +273,8 @@ class CountingMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._hang(out, tag, version)
         if origin is Origin.DATA and tensors and (known.view or recorder.repeating or name in MAKERS):
             carry(recorder, name, known.view, args, tensors[0], out)
+        if observed and name == "unbind":
+            recorder.behaviour.after_unbind(args, tensors[0], out, past)
 
     def _hang(self, out: Any, tag: Tag, version: int | None = None) -> None:
         """Hang a tag on the one result; of several, each gets one that says what holds for all."""
@@ -271,6 +291,7 @@ class CountingMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
                         grid=tag.grid,
                         scaled=tag.scaled,
                         bits=tag.bits,
+                        past=tag.past,
                     )
                     self.recorder.mark(one, common, version)
 

@@ -143,17 +143,19 @@ def shortcut(recorder: Recorder, module: nn.Module, args: tuple[Any, ...]) -> Fi
     if type(x) is not Tensor or x.is_meta or torch.is_autocast_enabled(x.device.type):
         return None
     site, tag = recorder.sites.get(id(module)), recorder.tag(x)
-    if site is not None and tag is not None and tag.origin is Origin.DATA and site.fits(x, tag):
+    observed = bool(recorder.behaviour.running)
+    if site is not None and tag is not None and tag.origin is Origin.DATA and not observed and site.fits(x, tag):
         return site.count(recorder, x, tag)
     if x.is_nested or is_foreign(x) or recorder.origin(x) is not Origin.DATA:
         return None
     after = SHORTCUTS[type(module)](recorder, module, x)
     if after is None:
         return None
+    past = None if tag is None or not observed else tag.past
 
     def finish(out: Tensor | None) -> None:
         if out is not None:
-            recorder.mark(out, Tag(recorder.token, Origin.DATA))
+            recorder.mark(out, Tag(recorder.token, Origin.DATA, past=past))
             if recorder.repeating:
                 carry_rows(recorder, x, out)
             after(out)
@@ -236,7 +238,7 @@ def _counted(recorder: Recorder, module: nn.Module, name: str, args: tuple[Any, 
             recorder.journal = None
         if tag is not None and id(module) in recorder.paths:
             known = recorder.tag(out)
-            made = None if known is None else replace(known, repeats=None, root=None, shift=0, sight=None)
+            made = None if known is None else replace(known, repeats=None, root=None, shift=0, sight=None, past=None)
             recorder.sites[id(module)] = Replay(module, _settings(module), x.shape, _facts(tag), charges, made)
 
     return after

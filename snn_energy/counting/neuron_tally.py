@@ -49,7 +49,10 @@ class NeuronTally:
         if spikes.numel():
             per_sample = spikes.numel() // (by_step.shape[0] * (by_step.shape[1] if by_step.dim() > 1 else 1))
             self.state_elements = max(self.state_elements, self.row.state_variables * per_sample)
-        self.pending.append((first, _spikes_per_step(by_step, self.row.binary_scale, tapped)))
+        if self.row.spiking:
+            self.pending.append((first, _spikes_per_step(by_step, self.row.binary_scale, tapped)))
+        else:  # a real-valued output is no spike; the time steps count all the same
+            self.steps.extend([0] * (first + by_step.shape[0] - len(self.steps)))
         return first + by_step.shape[0]
 
     def finish(self, name: str) -> NeuronCounts:
@@ -61,10 +64,13 @@ class NeuronTally:
             calls=self.calls,
             updates=self.updates,
             state_elements=self.state_elements,
+            state_variables=self.row.state_variables,
+            spiking=self.row.spiking,
             spikes_per_step=tuple(self.steps),
             update_adds=self.row.adds,
             update_muls=self.row.muls,
             update_compares=self.row.compares,
+            update_specials=self.row.specials,
             spike_adds=self.row.soft_reset_adds,
         )
 

@@ -3,6 +3,9 @@
 A row states the neuron's equation and charges one update with its arithmetic; the element-wise operators that some
 backend happens to run inside are never looked at. `register_neuron` adds a row for a neuron of one's own. The rows of
 other simulators are in `simulators`.
+
+A recurrent neuron holds weights: the products that they take part in are projections like any other and counted as
+they run, while all else inside the neuron stays the row's business.
 """
 
 from __future__ import annotations
@@ -30,6 +33,7 @@ class Variant:
     adds: int = 0
     muls: int = 0
     compares: int = 0
+    specials: int = 0
     state_variables: int = 0
     soft_reset_adds: int = 0
     returned_states: int = 0
@@ -50,8 +54,14 @@ class NeuronRow:
     muls: int
     compares: int
     state_variables: int
+    specials: int = 0
+    """Exponentials of one update."""
     soft_reset_adds: int = 0
+    spiking: bool = True
+    """False for an integrator: its output is real-valued and holds no spikes."""
     time_axis: int | None = None
+    shaped_by_input: bool = False
+    """True where the class returns something else than one value for each neuron and time step: its input tells."""
     returned_states: int = 0
     """How many values follow the spikes in what the class returns; 0 where it returns the spikes alone."""
     binary_scale: float | None = None
@@ -62,6 +72,15 @@ class NeuronRow:
     """Options of the class that change its equation or its time axis."""
     requires: tuple[tuple[str, Test], ...] = ()
     """(Attribute, test): an instance that fails one of these means something else, and is not recognised."""
+    weights: Test | None = None
+    """Whether an instance multiplies by weights of its own; None for classes that never do, and must hold none."""
+    input_weights: str = ""
+    """Weights that the class multiplies its input by, as well as its spikes."""
+    unused_after_last: str = ""
+    """Child that a call multiplies by once more after its last time step, for nothing: its input then is no operand.
+
+    One product goes into each time step, and what goes into the first is zero.
+    """
 
 
 NEURONS: dict[str, NeuronRow] = {}
@@ -81,27 +100,34 @@ def register_neuron(row: NeuronRow) -> NeuronRow:
 def neuron_row(module: nn.Module) -> NeuronRow | None:
     """The row of a module with its variants applied, also through subclasses that leave the neuron's methods alone.
 
-    A module that holds weights (a parameter with more than one axis, its own or a child's) is never recognised: what
-    runs inside a recognised neuron is not looked at, so its products would be lost. It is counted operator by operator.
+    Where the row knows of no weights, an instance that holds some (a parameter with more than one axis, its own or a
+    child's) is not recognised, and counted operator by operator: nobody knows what they are for.
     """
     for base in type(module).__mro__:
         row = NEURONS.get(f"{base.__module__}.{base.__qualname__}")
         if row is not None:
-            return _resolved(row, module) if _means(row, base, module) and not _holds_weights(module) else None
+            return _resolved(row, module) if _means(row, base, module) else None
     return None
+
+
+def multiplies(row: NeuronRow, module: nn.Module) -> bool:
+    """True if products run inside this neuron, as in recurrent ones."""
+    return row.weights is not None and row.weights(module)
 
 
 def _means(row: NeuronRow, base: type, module: nn.Module) -> bool:
     own = all(getattr(type(module), name, None) is getattr(base, name, None) for name in row.methods)
     return (
         own
+        and (row.weights or not holds_weights(module))
         and not any(name in module.__dict__ for name in row.methods)
         and all(test(_read(module, attribute)) for attribute, test in row.requires)
     )
 
 
-def _holds_weights(module: nn.Module) -> bool:
-    return any(is_lazy(parameter) or parameter.dim() > 1 for parameter in module.parameters())
+def holds_weights(module: nn.Module) -> bool:
+    """True if a module or anything below it has a parameter with more than one axis, or one that is not made yet."""
+    return any(is_lazy(parameter) or parameter.dim() > 1 for _, parameter in module.named_parameters())
 
 
 def _resolved(row: NeuronRow, module: nn.Module) -> NeuronRow:
@@ -116,6 +142,7 @@ def _resolved(row: NeuronRow, module: nn.Module) -> NeuronRow:
                 adds=row.adds + variant.adds,
                 muls=row.muls + variant.muls,
                 compares=row.compares + variant.compares,
+                specials=row.specials + variant.specials,
                 state_variables=row.state_variables + variant.state_variables,
                 soft_reset_adds=row.soft_reset_adds + variant.soft_reset_adds,
                 returned_states=row.returned_states + variant.returned_states,

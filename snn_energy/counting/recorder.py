@@ -12,13 +12,15 @@ from torch import Tensor, nn
 from torch.multiprocessing.reductions import StorageWeakRef
 
 from snn_energy.counting.counts import Coverage, ElementwiseCounts, NeuronCounts, OperatorRecord
+from snn_energy.counting.inside import NeuronScope
 from snn_energy.counting.naming import eager_name, stem
 from snn_energy.counting.neuron_tally import NeuronTally
-from snn_energy.counting.neurons import NeuronRow, neuron_row
+from snn_energy.counting.neurons import NeuronRow, holds_weights, multiplies, neuron_row
 from snn_energy.counting.observe import Operand, is_dyadic
 from snn_energy.counting.projections import PairProjection, WeightProjection
 from snn_energy.counting.repeats import Fed, repeat_of_input
-from snn_energy.counting.tags import Origin, Tag, drop_tag, hang_tag, read_tag, tensors_in
+from snn_energy.counting.stateful import Behaviour
+from snn_energy.counting.tags import Origin, Past, Tag, drop_tag, hang_tag, read_tag, tensors_in
 
 ROOT = "(model)"
 
@@ -73,11 +75,15 @@ class Recorder:
         self.fold = fold
         """Whether a batch norm right behind a projection folds into it."""
         self.paths: dict[int, str] = {id(m): eager_name(name) for name, m in model.named_modules()}
-        self.modules = list(model.modules())  # keeps the identities of `paths` alive
+        self.modules = [module for _, module in model.named_modules()]  # keeps the identities of `paths` alive
         self.stack: list[nn.Module] = []
         self.path = ""
         """Path of the innermost running module that the model knows; "" for the model itself."""
-        self._outer_paths: list[str] = []
+        self.scopes: list[NeuronScope] = []
+        """The neurons with weights that are running, outermost first."""
+        self.muted = False
+        """True where all but products belongs to a neuron's equation."""
+        self._outer: list[tuple[str, bool]] = []
         self.called: set[int] = set()
         self.products = 0
         """Products reported so far."""
@@ -87,6 +93,8 @@ class Recorder:
         self._operators: dict[tuple[str, str], _OperatorTally] = {}
         self.neuron_tallies: dict[str, NeuronTally] = {}
         self.neuron_rows: dict[int, NeuronRow] = {}
+        self.mixed: set[int] = set()
+        """Neurons whose products are counted as they run."""
         self._known: dict[int, tuple[Tensor, Tag]] = {}
         self._inputs: list[int] = []
         self._written: dict[int, StorageWeakRef] = {}
@@ -106,6 +114,14 @@ class Recorder:
             row = neuron_row(module)
             if row is not None:
                 self.neuron_rows[id(module)] = row
+        self._weighted: set[int] = set()
+        """What holds weights inside a neuron: does work of its own, element-wise operators included."""
+        for module in self.modules:
+            row = self.neuron_rows.get(id(module))
+            if row is not None and multiplies(row, module):
+                self.mixed.add(id(module))
+                inner = (child for _, child in module.named_modules() if child is not module)
+                self._weighted.update(id(child) for child in inner if holds_weights(child))
         self._parameters: dict[str, Tensor] = {
             eager_name(name): parameter for name, parameter in model.named_parameters()
         }
@@ -119,6 +135,7 @@ class Recorder:
             self._known.setdefault(id(buffer), (buffer, Tag(self.token, Origin.CONSTANT, names=(name,))))
         for name, tensor in self._plain_tensors():  # a mask kept as a plain attribute is as constant as a buffer
             self._known.setdefault(id(tensor), (tensor, Tag(self.token, Origin.CONSTANT, names=(name,))))
+        self.behaviour = Behaviour(self)
 
     # -- where we are ------------------------------------------------------------------------------------------
 
@@ -131,23 +148,43 @@ class Recorder:
         """Step into a module; one made on the fly is charged to the nearest module that the model knows."""
         self.stack.append(module)
         self.called.add(id(module))
-        self._outer_paths.append(self.path)
+        self._outer.append((self.path, self.muted))
         self.path = self.paths.get(id(module), self.path)
+        if self.scopes:
+            self.scopes[-1].enter(module)
+            self.muted = self.muted and id(module) not in self._weighted
 
     def leave(self) -> None:
         """Step out of the innermost module."""
-        self.stack.pop()
-        self.path = self._outer_paths.pop()
+        module = self.stack.pop()
+        self.path, self.muted = self._outer.pop()
+        if self.scopes:
+            self.scopes[-1].leave(module)
 
     def leave_all(self) -> None:
         """Step out of everything, after an exception."""
         while self.stack:
             self.leave()
+        self.scopes.clear()
+        self.behaviour.stop()
+
+    def open_neuron(self, module: nn.Module, args: Any) -> None:
+        """The innermost module, which has just been entered, is a neuron that multiplies by weights of its own."""
+        self.scopes.append(NeuronScope(module, self.neuron_rows[id(module)], args))
+        self.muted = True
+
+    def closes(self, module: nn.Module) -> bool:
+        """True if this module, which is about to be left, is the innermost such neuron; it is then closed."""
+        if not self.scopes or self.scopes[-1].module is not module:
+            return False
+        self.scopes.pop()
+        return True
 
     def begin_batch(self, inputs: Iterable[Tensor], batch_axis: int = 0) -> None:
         """Declare the tensors of the next call as data; time steps start again from zero."""
         for tally in self.neuron_tallies.values():
             tally.read()
+        self.behaviour.begin_batch()
         for key in self._inputs:
             del self._known[key]
         self._inputs = []
@@ -194,9 +231,19 @@ class Recorder:
 
     def mark(self, tensor: Tensor, tag: Tag, version: int | None = None) -> None:
         """Hang a tag on a tensor that an operator returned; for a view, with the write counter of its base."""
-        if id(tensor) in self._known:
+        known = self._known.get(id(tensor))
+        if known is not None:
+            known[1].past = tag.past
             return
         hang_tag(tensor, tag, version)
+
+    def follows_from(self, tensor: Tensor, past: Past | None) -> None:
+        """Note which steps a tensor follows from."""
+        tag = self.tag(tensor)
+        if tag is not None:
+            tag.past = past
+            if id(tensor) not in self._known:
+                hang_tag(tensor, tag)  # a tag that a write made stale is a copy
 
     def wrote_data(self, tensor: Tensor) -> None:
         """Note that data were written into memory that began as a constant, unless parameters live there."""
@@ -345,15 +392,21 @@ class Recorder:
         if self.journal is not None:
             self.journal.append(partial(tally.more, adds, muls, compares, specials))
 
-    def neuron(self, module: nn.Module, spikes: Tensor, tapped: Sequence[Tensor] = ()) -> None:
-        """Record one call of a recognised neuron from its output, and the counts that it left in the tap, if any."""
+    def neuron(self, module: nn.Module, shape: Tensor, tapped: Sequence[Tensor] = ()) -> None:
+        """Record one call of a recognised neuron from its output, and the counts that it left in the tap, if any.
+
+        Where the neuron's row says so, `shape` is its input instead.
+        """
         row = self.neuron_rows[id(module)]
         name = self.paths.get(id(module), self.path) or ROOT
         tally = self.neuron_tallies.get(name)
         if tally is None:
             tally = self.neuron_tallies[name] = NeuronTally(row)
-        self._step_of[name] = tally.add(spikes, self._step_of.get(name, 0), tapped)
-        hang_tag(spikes, Tag(self.token, Origin.DATA, spike_scale=row.binary_scale, scaled=True))
+        self._step_of[name] = tally.add(shape, self._step_of.get(name, 0), tapped)
+
+    def is_spikes(self, tensor: Tensor, scale: float | None) -> None:
+        """Note what a neuron returned; `scale` is the height of its spikes where its row guarantees one."""
+        hang_tag(tensor, Tag(self.token, Origin.DATA, spike_scale=scale, scaled=True))
 
     def is_data(self, tensor: Tensor) -> None:
         """Note that a tensor from inside a neuron depends on the samples."""
@@ -385,6 +438,9 @@ class Recorder:
         self._many = (None, 0)
         for _, tensor in self._plain_tensors():
             drop_tag(tensor)
+        for module in self.modules:
+            for _, buffer in module.named_buffers(recurse=False):
+                drop_tag(buffer)
 
     def _plain_tensors(self) -> Iterable[tuple[str, Tensor]]:
         """Tensors that modules keep as plain attributes, with their names."""
@@ -395,8 +451,9 @@ class Recorder:
                         yield f"{self.paths[id(module)]}.{name}", tensor
 
     def neurons(self) -> tuple[NeuronCounts, ...]:
-        """Records of all neuron layers that ran, in order of first call."""
-        return tuple(tally.finish(name) for name, tally in self.neuron_tallies.items())
+        """Records of all neuron layers that ran, in order of first call; those detected by behaviour come last."""
+        tallies = (*self.neuron_tallies.items(), *self.behaviour.tallies)
+        return tuple(tally.finish(name) for name, tally in tallies)
 
     def elementwise(self) -> tuple[ElementwiseCounts, ...]:
         """Records of all other arithmetic, in order of first call."""

@@ -16,6 +16,9 @@ from torch import Tensor
 
 ATTRIBUTE = "_snn_energy_tag"
 
+Past = dict[int, tuple[int, int]]
+"""Module (its identity) -> first and last of its steps that a tensor follows from; see `stateful`."""
+
 
 class Origin(IntEnum):
     """What a tensor depends on: samples, neither samples nor parameters (buffers, constants), or parameters alone."""
@@ -67,6 +70,7 @@ class Tag:
     """Whether constants of the network gave it heights, so that each channel may have one of its own."""
     bits: int | None = None
     """Bits of one value, where they are fewer than the tensor's type has: after a quantiser."""
+    past: Past | None = None
     softmax: bool = False
     """Output of a softmax: tells the two products of an attention apart."""
     repeats: Repeat | None = None
@@ -88,7 +92,7 @@ def read_tag(tensor: Tensor, owner: object) -> Tag | None:
     if tag is None or tag.owner is not owner:
         return None
     if tensor.is_inference() or tag.version != version_of(tensor):  # an inference tensor does not tell writes
-        return Tag(owner, tag.origin, names=tag.names)
+        return Tag(owner, tag.origin, names=tag.names, past=tag.past)
     return tag  # type: ignore[no-any-return]
 
 

@@ -146,7 +146,8 @@ def _samples_of(tensors: list[Tensor], batch_axis: int) -> int:
 
 
 def _eval_mode(model: nn.Module, restore: ExitStack) -> None:
-    training = [module for module in model.modules() if getattr(module, "training", False)]  # frozen scripts have none
+    modules = [module for _, module in model.named_modules()]
+    training = [module for module in modules if getattr(module, "training", False)]  # frozen scripts have none
 
     def back() -> None:
         for module in training:

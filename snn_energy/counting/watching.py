@@ -7,7 +7,7 @@ trace's own dispatch mode: in another thread, in the data pipeline, in a callbac
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import Token
 from functools import partial
@@ -95,7 +95,14 @@ class Watcher:
             return
         if _get_current_dispatch_mode() is not self.mode:
             return
-        if id(module) in recorder.neuron_rows or type(module) in SHORTCUTS or id(module) in self._quantisers:
+        recorder.behaviour.enter(module, args)
+        if id(module) in recorder.mixed:
+            recorder.open_neuron(module, args)
+        elif (
+            id(module) in recorder.neuron_rows
+            or id(module) in self._quantisers
+            or (type(module) in SHORTCUTS and not recorder.scopes)
+        ):
             self._count_from_hook(module, args)
         elif isinstance(module, RECURRENT):
             # Fused recurrent kernels hide their products; plain ones do not.
@@ -108,7 +115,8 @@ class Watcher:
         try:
             if id(module) in self.recorder.neuron_rows:
                 tap: list[Tensor] = []
-                finish = partial(_count_neuron, self.recorder, module, tap, SPIKE_TAP.set(tap))
+                token = SPIKE_TAP.set(tap)
+                finish = partial(_count_tapped_neuron, self.recorder, module, args, tap, token)
             elif id(module) in self._quantisers:
                 finish = partial(_count_quantiser, self.recorder, module, args)
             else:
@@ -127,9 +135,16 @@ class Watcher:
             return
         if not recorder.stack or recorder.stack[-1] is not module:
             return
+        if recorder.behaviour.watches(module) and not self._silent and _get_current_dispatch_mode() is self.mode:
+            _pop_mode()
+            self._speak(partial(recorder.behaviour.leave, module), output)
         counted_here = bool(self._silent) and self._silent[-1][0] is module
         if counted_here:
             self._speak(self._silent.pop()[1], output)
+        elif recorder.closes(module):
+            if output is not None:
+                _pop_mode()  # our work, not the model's
+                self._speak(partial(_count_neuron, recorder, module, args, ()), output)
         elif isinstance(module, RECURRENT) and self._flags and not self._silent:
             _set_fused(*self._flags.pop())
         nothing_counted = self._products.pop() == recorder.products
@@ -148,17 +163,28 @@ def _count_quantiser(recorder: Recorder, module: nn.Module, args: Any, output: A
         count_quantiser(recorder, module, args, output)
 
 
-def _count_neuron(
-    recorder: Recorder, module: nn.Module, tap: list[Tensor], token: Token[list[Tensor] | None], output: Any
+def _count_tapped_neuron(
+    recorder: Recorder,
+    module: nn.Module,
+    args: Any,
+    tap: list[Tensor],
+    token: Token[list[Tensor] | None],
+    output: Any,
 ) -> None:
     """Close the tap, also after an exception (no output then), and record what the neuron did."""
     SPIKE_TAP.reset(token)
-    if output is None:
-        return
+    if output is not None:
+        _count_neuron(recorder, module, args, tap, output)
+
+
+def _count_neuron(recorder: Recorder, module: nn.Module, args: Any, tap: Sequence[Tensor], output: Any) -> None:
+    row = recorder.neuron_rows[id(module)]
     spikes = next(tensors_in(output), None)
-    if spikes is None:
+    shape = next(tensors_in(args), None) if row.shaped_by_input else spikes
+    if spikes is None or shape is None:
         recorder.note("uncounted", f"neuron without a tensor: {type(module).__name__}", bound=1)
         return
-    recorder.neuron(module, spikes, tap)
+    recorder.neuron(module, shape, tap)
+    recorder.is_spikes(spikes, row.binary_scale)
     for state in tensors_in(output):
         recorder.is_data(state)

@@ -48,8 +48,22 @@ def facts(document: Document) -> list[Fact]:
         *_baseline(document),
         *_second_opinion(document),
         _certificate(document),
+        *_detected(document),
         *_unpriced(document),
         *_hardware(document),
+    ]
+
+
+def _detected(document: Document) -> list[Fact]:
+    names = [row["name"] for row in document["rows"] if row["part"] == "neurons" and row["kind"] == "detected"]
+    if not names:
+        return []
+    return [
+        (
+            "detected",
+            f"{', '.join(names)}: a neuron by its behaviour (state, spikes out); its arithmetic is charged as it ran, "
+            "under other; register_neuron tells its equation",
+        )
     ]
 
 

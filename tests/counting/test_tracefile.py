@@ -84,10 +84,15 @@ neurons = st.builds(
     name=names,
     kind=names,
     spikes_per_step=st.lists(counts, max_size=4).map(tuple),
+    spiking=st.booleans(),
     **dict.fromkeys(
-        ("calls", "updates", "state_elements", "update_adds", "update_muls", "update_compares", "spike_adds"), counts
+        (
+            "calls", "updates", "state_elements", "state_variables", "update_adds", "update_muls", "update_compares",
+            "update_specials", "spike_adds",
+        ),
+        counts,
     ),
-)
+)  # fmt: skip
 elementwise = st.builds(
     ElementwiseCounts,
     name=names,
@@ -121,6 +126,9 @@ traces = st.builds(
 )
 
 
+NEURON_SAME = ("kind", "spiking", "update_adds", "update_muls", "update_compares", "update_specials", "spike_adds")
+
+
 @st.composite
 def mergeable(draw):
     """Two traces of one model: what merging compares is the same in both."""
@@ -129,7 +137,7 @@ def mergeable(draw):
         b,
         model=a.model,
         layers=_alike(a.layers, b.layers, ("kind", "weights", "zero_weights")),
-        neurons=_alike(a.neurons, b.neurons, ("kind", "update_adds", "update_muls", "update_compares", "spike_adds")),
+        neurons=_alike(a.neurons, b.neurons, NEURON_SAME),
     )
 
 
@@ -346,6 +354,7 @@ HUGE = 10**400
         (("format_version", True), "format_version must be 2 (got True); write"),
         (("format_version", 2.0), "format_version must be 2 (got 2.0)"),
         (("format_version", "2"), "format_version must be 2 (got '2')"),
+        (("format_version", 1), "format_version must be 2 (got 1); write it again"),
         (("format_version", ...), "format_version must be 2 (got None)"),
         (("samples", -1), "samples must be an integer >= 0 (got -1)"),
         (("samples", True), "samples must be an integer >= 0 (got True)"),

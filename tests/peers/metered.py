@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ class Meter:
     adds: int = 0
     muls: int = 0
     compares: int = 0
+    specials: int = 0
     spike_adds: int = 0
 
     @contextmanager
@@ -53,9 +55,15 @@ class Num:
         self.meter.compares += 1
         return Num(max(self.value, floor), self.meter)
 
-    def times_reached(self, threshold: Num | float) -> int:
+    def times_reached(self, threshold: Num | float, most: int | None = None) -> int:
+        """Rounded down; to the nearest where a largest number is given."""
         self.meter.compares += 1
-        return max(0, int(self.value / _plain(threshold)))
+        times = self.value / _plain(threshold)
+        return max(0, int(times) if most is None else min(most, round(times)))
+
+    def exp(self) -> Num:
+        self.meter.specials += 1
+        return Num(math.exp(self.value), self.meter)
 
 
 def _plain(value: Num | float) -> float:

@@ -18,7 +18,7 @@ import snn_energy as se
 from snn_energy.counting.neurons import NEURONS, NeuronRow, Variant, neuron_row
 from snn_energy.models.neurons import IF, LIF
 
-THEIRS = ("snntorch.", "spikingjelly.", "norse.", "sinabs.")
+THEIRS = ("snntorch.", "spikingjelly.", "norse.", "sinabs.", "rockpool.")
 
 
 class WithOwnWeights(IF):
@@ -92,12 +92,12 @@ def test_no_simulator_is_imported() -> None:
 
 def test_every_row_says_what_it_charges() -> None:
     rows = [row for name, row in NEURONS.items() if name.startswith(THEIRS)]
-    assert len(rows) >= 25
+    assert len(rows) >= 80
     for row in rows:
         assert row.equation.strip()
-        assert row.adds >= 1
-        assert row.compares >= 1
-        assert row.state_variables >= 1
+        assert (row.adds >= 1) is (row.state_variables >= 1) is (row.kind != "psn")  # a product over time, no state
+        assert (row.compares >= 1) is row.spiking
+        assert (row.specials == 1) is ("exp(" in row.equation)
         assert row.binary_scale is None  # their spike functions are the user's choice
 
 
@@ -122,7 +122,7 @@ def test_variants_add_up(monkeypatch: pytest.MonkeyPatch) -> None:
         variants=(
             Variant(attribute="mode", test=lambda value: value == "m", time_axis=0),
             Variant(attribute="p.leak", test=lambda value: value is not None, adds=2, soft_reset_adds=1),
-            Variant(attribute="p.leak", test=lambda value: value == 3, muls=-1, state_variables=1),
+            Variant(attribute="p.leak", test=lambda value: value == 3, muls=-1, specials=2, state_variables=1),
         ),
         requires=(("quantiser", lambda value: value is None),),
     )
@@ -132,11 +132,13 @@ def test_variants_add_up(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def facts(module: nn.Module) -> tuple[Any, ...] | None:
         got = neuron_row(module)
-        return got and (got.adds, got.muls, got.state_variables, got.soft_reset_adds, got.time_axis)
+        return got and (
+            got.adds, got.muls, got.specials, got.state_variables, got.soft_reset_adds, got.time_axis
+        )  # fmt: skip
 
-    assert facts(Foreign()) == (1, 1, 1, 0, None)
-    assert facts(Foreign(mode="m")) == (1, 1, 1, 0, 0)
-    assert facts(Foreign(p=inner)) == (3, 0, 2, 1, None)
+    assert facts(Foreign()) == (1, 1, 0, 1, 0, None)
+    assert facts(Foreign(mode="m")) == (1, 1, 0, 1, 0, 0)
+    assert facts(Foreign(p=inner)) == (3, 0, 2, 2, 1, None)
     assert facts(Foreign(quantiser=1)) is None
     assert row == NEURONS[name]  # resolving a module changes no row
 
@@ -171,10 +173,9 @@ class Whole(nn.Module):
         return self.cell(x.transpose(0, 1)).transpose(0, 1)
 
 
-def _rleaky() -> nn.Module:
+def _rleaky(**options: Any) -> nn.Module:
     snn = pytest.importorskip("snntorch")
-    # With reset_mechanism="zero" snnTorch runs the recurrent product twice a step, and twice it is counted.
-    return Loop(snn.RLeaky(beta=0.5, linear_features=4, init_hidden=True), lambda c, x, s: (c(x), None))
+    return Loop(snn.RLeaky(beta=0.5, linear_features=4, init_hidden=True, **options), lambda c, x, s: (c(x), None))
 
 
 def _rsynaptic() -> nn.Module:
@@ -201,6 +202,7 @@ def _spikingjelly() -> nn.Module:
 
 RECURRENT = {
     "snntorch RLeaky": _rleaky,
+    "snntorch RLeaky to zero, twice a step": lambda: _rleaky(reset_mechanism="zero"),
     "snntorch RSynaptic": _rsynaptic,
     "norse LIFRecurrentCell": _norse,
     "sinabs LIFRecurrent": _sinabs,
@@ -213,18 +215,105 @@ RECURRENT = {
 def test_recurrent_weights_are_not_lost(name: str) -> None:
     torch.manual_seed(5)  # weights with which every one of them fires
     net = RECURRENT[name]().eval()
-    assert neuron_row(net.cell) is None
+    spikingjelly = name.startswith("spikingjelly")  # a container around a neuron
+    assert (neuron_row(net.cell) is None) is spikingjelly
     x = 1.5 * torch.rand(6, 2, 4, generator=torch.Generator().manual_seed(1))
     out: list[Tensor] = []
     counts = se.trace(net, x, samples=2, on_output=out.append)
     assert counts.coverage.complete, counts.coverage.uncounted
-    # Every spike meets four recurrent weights; Sinabs alone multiplies those of the last step, too.
-    fed_back = int(out[0][: None if name.startswith("sinabs") else -1].count_nonzero())
+    # Every spike of each step but the last meets four recurrent weights.
+    fed_back = int(out[0][:-1].count_nonzero())
     assert fed_back > 0
     weights = [p for p in net.parameters() if p.dim() > 1]
     assert weights
-    if name.startswith("spikingjelly"):  # its container joins input and feedback into one product
+    (neuron,) = counts.neurons
+    assert (neuron.updates, neuron.spikes) == (out[0].numel(), int(out[0].count_nonzero()))
+    if spikingjelly:  # it joins input and feedback into one product
         assert counts.events == 4 * (fed_back + x.count_nonzero())
     else:
         recurrent = [layer for layer in counts.layers if layer.operand.kind != "real"]
         assert [layer.events for layer in recurrent] == [4 * fed_back]
+        assert [layer.connections for layer in recurrent] == [6 * 2 * 16]  # one product for each step and sample
+        assert not [item for item in counts.elementwise if item.name.startswith("cell")]
+
+
+def _norse_modules() -> Any:
+    return pytest.importorskip("norse.torch.module")
+
+
+NORSE_PAIRS = {  # recurrent class: the plain one, products that it holds, and the terms that it adds
+    "lif.LIFRecurrentCell": ("lif.LIFCell", 2, 1),
+    "lif.LIFRecurrent": ("lif.LIF", 2, 1),
+    "lif_refrac.LIFRefracRecurrentCell": ("lif_refrac.LIFRefracCell", 2, 1),
+    "lif_refrac.LIFRefracRecurrent": ("lif_refrac.LIFRefracCell", 2, 1),
+    "lsnn.LSNNRecurrentCell": ("lsnn.LSNNCell", 2, 1),
+    "lsnn.LSNNRecurrent": ("lsnn.LSNN", 2, 1),
+    "lif_ex.LIFExRecurrentCell": ("lif_ex.LIFExCell", 2, 1),
+    "lif_ex.LIFExRecurrent": ("lif_ex.LIFEx", 2, 1),
+    "lif_adex.LIFAdExRecurrentCell": ("lif_adex.LIFAdExCell", 2, 1),
+    "lif_adex.LIFAdExRecurrent": ("lif_adex.LIFAdEx", 2, 1),
+    "lif_adex_refrac.LIFAdExRefracRecurrentCell": ("lif_adex_refrac.LIFAdExRefracCell", 2, 1),
+    "lif_adex_refrac.LIFAdExRefracRecurrent": ("lif_adex_refrac.LIFAdExRefracCell", 2, 1),
+    "lif_mc.LIFMCRecurrentCell": ("lif.LIFCell", 3, 2),
+    "lif_mc_refrac.LIFMCRefracRecurrentCell": ("lif_refrac.LIFRefracCell", 3, 2),
+    "leaky_integrator.LILinearCell": ("leaky_integrator.LICell", 1, 0),
+}
+
+
+@pytest.mark.peer
+@pytest.mark.parametrize("name", NORSE_PAIRS)
+def test_norse_recurrent_classes_add_their_products(name: str) -> None:
+    import importlib
+
+    _norse_modules()
+    module, kind = name.split(".")
+    made = getattr(importlib.import_module(f"norse.torch.module.{module}"), kind)(3, 4)
+    plain_name, products, terms = NORSE_PAIRS[name]
+    plain, row = NEURONS[f"norse.torch.module.{plain_name}"], neuron_row(made)
+    assert row is not None
+    assert (row.adds - terms, row.muls, row.compares, row.specials, row.state_variables, row.soft_reset_adds) == (
+        plain.adds, plain.muls, plain.compares, plain.specials, plain.state_variables, plain.soft_reset_adds,
+    )  # fmt: skip
+
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.cell = made
+
+        def forward(self, x: Tensor) -> Tensor:
+            if row.time_axis == 0:
+                return self.cell(x)[0]
+            state, out = None, []
+            for now in x:
+                spikes, state = self.cell(now, state)
+                out.append(spikes)
+            return torch.stack(out)
+
+    x = (torch.rand(6, 2, 3, generator=torch.Generator().manual_seed(0)) < 0.5).float()
+    counts = se.trace(Net().eval(), x, samples=2, strict=True)
+    (neuron,) = counts.neurons
+    assert (neuron.name, neuron.updates, neuron.time_steps) == ("cell", 6 * 2 * 4, 6)
+    assert len(counts.layers) == products
+    inputs = next(layer for layer in counts.layers if layer.name == "cell.input_weights")
+    assert (inputs.events, inputs.acs) == (4 * int(x.sum()), 4 * int(x.sum()))
+    assert sum(layer.connections for layer in counts.layers) == 6 * 2 * (3 * 4 + (products - 1) * 4 * 4)
+    assert not [item for item in counts.elementwise if item.name.startswith("cell")]
+
+
+@pytest.mark.peer
+@pytest.mark.parametrize("reset", ["subtract", "zero", "none"])
+def test_a_recurrent_convolution_is_one_product_a_step(reset: str) -> None:
+    snn = pytest.importorskip("snntorch")
+    torch.manual_seed(0)
+    cell = snn.RLeaky(beta=0.5, conv2d_channels=2, kernel_size=3, init_hidden=True, reset_mechanism=reset)
+    x = 2 * torch.rand(3, 1, 2, 4, 4)
+    out: list[Tensor] = []
+    counts = se.trace(Loop(cell, lambda c, now, s: (c(now), None)).eval(), x, samples=1, on_output=out.append)
+    (product,) = counts.layers
+    assert product.name == "cell.recurrent"
+    inside = (
+        2 * 2 * sum(9 - 3 * (i in (0, 3)) - (3 - (i in (0, 3))) * (j in (0, 3)) for i in range(4) for j in range(4))
+    )
+    assert product.connections == 3 * inside  # each pixel's taps that lie inside the image, for each step
+    assert product.spikes == int(out[0][:-1].count_nonzero()) > 0
+    assert product.calls == 3
