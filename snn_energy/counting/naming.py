@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from types import FrameType
 
@@ -18,8 +20,26 @@ def eager_name(name: str) -> str:
     return ".".join(part for part in name.split(".") if part != "_orig_mod")
 
 
-def call_site() -> tuple[str, int, int]:
+Site = tuple[str, int, int]
+
+_REPLAYED: ContextVar[tuple[Site, bool] | None] = ContextVar("replayed", default=None)
+
+
+@contextmanager
+def replayed(site: Site, *, einsum: bool = False) -> Iterator[None]:
+    """A node of a graph runs inside: its line of code is `site`, and whether it is an einsum is known."""
+    token = _REPLAYED.set((site, einsum))
+    try:
+        yield
+    finally:
+        _REPLAYED.reset(token)
+
+
+def call_site() -> Site:
     """Innermost line of the caller's code: tells anonymous products apart, and joins those of a loop."""
+    known = _REPLAYED.get()
+    if known is not None:
+        return known[0]
     for frame in _frames():
         name = frame.f_code.co_filename
         if not name.startswith((_OWN_CODE, _TORCH_CODE)):
@@ -29,6 +49,9 @@ def call_site() -> tuple[str, int, int]:
 
 def inside_einsum() -> bool:
     """True if the operator comes straight from torch.einsum."""
+    known = _REPLAYED.get()
+    if known is not None:
+        return known[1]
     for frame in _frames():
         if not frame.f_code.co_filename.startswith(_OWN_CODE):
             return frame.f_code.co_name == "einsum" and frame.f_code.co_filename.startswith(_TORCH_CODE)

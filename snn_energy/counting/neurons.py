@@ -91,6 +91,12 @@ def neuron_row(module: nn.Module) -> NeuronRow | None:
     return None
 
 
+def named_neurons(model: nn.Module) -> dict[str, NeuronRow]:
+    """The rows of all neurons of a model, by module path; a shared neuron under its first path."""
+    found = ((name, neuron_row(module)) for name, module in model.named_modules())
+    return {name: row for name, row in found if row is not None}
+
+
 def _means(row: NeuronRow, base: type, module: nn.Module) -> bool:
     own = all(getattr(type(module), name, None) is getattr(base, name, None) for name in row.methods)
     return (

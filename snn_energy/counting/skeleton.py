@@ -1,0 +1,116 @@
+"""A stand-in for the modules of a graph: the tree that module paths and weight names describe, without any code.
+
+The recorder reads names, parameters and neurons off a module tree. An exported program or an ONNX graph has none, but
+keeps the paths; the tree built from them makes the rows of a graph those of the eager module.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from snn_energy.counting.dispatch import CountingMode
+from snn_energy.counting.neurons import NeuronRow
+from snn_energy.counting.ops.products import RECURRENT
+from snn_energy.counting.recorder import Recorder
+
+
+class Place(nn.Module):
+    """A node of the tree; it stands for a module and never runs."""
+
+
+def skeleton(name: str, classes: Mapping[str, str], tensors: Mapping[str, Tensor]) -> nn.Module:
+    """The tree of these module paths and tensor names.
+
+    Args:
+        name: class name of the whole model.
+        classes: qualified class name of each module path; only those of torch.nn matter, the others may be "".
+        tensors: parameters and buffers by their dotted name.
+    """
+    root: nn.Module = type(name, (Place,), {})()
+    owners = {tensor_name.rpartition(".")[0] for tensor_name in tensors}
+    for path in sorted({*classes, *owners} - {""}):  # a parent sorts before its children
+        _grow(root, path, classes)
+    for tensor_name, tensor in tensors.items():
+        owner, _, leaf = tensor_name.rpartition(".")
+        place = root.get_submodule(owner)
+        if isinstance(tensor, nn.Parameter):
+            place.register_parameter(leaf, tensor)
+        else:
+            place.register_buffer(leaf, tensor)
+    return root
+
+
+def _grow(root: nn.Module, path: str, classes: Mapping[str, str]) -> None:
+    parent, done = root, ""
+    for part in path.split("."):
+        done = f"{done}.{part}" if done else part
+        if part not in parent._modules:
+            parent._modules[part] = _place(classes.get(done, ""))
+        child = parent._modules[part]
+        assert child is not None
+        parent = child
+
+
+def _place(qualified: str) -> nn.Module:
+    """A recurrent layer of torch keeps its class, which decides how its products are named; all others lose theirs."""
+    module, _, name = qualified.rpartition(".")
+    if module.startswith("torch.nn."):
+        found = getattr(importlib.import_module(module), name, None)
+        if isinstance(found, type) and issubclass(found, RECURRENT):
+            place: nn.Module = found.__new__(found)
+            nn.Module.__init__(place)
+            return place
+    return Place()
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """Where the nodes of a graph run: below the paths of a skeleton, under the trace's dispatch mode."""
+
+    root: nn.Module
+    recorder: Recorder
+    mode: CountingMode
+
+    def declare_neurons(self, rows: Mapping[str, NeuronRow]) -> None:
+        """Make these paths neuron layers."""
+        for path, row in rows.items():
+            self.recorder.neuron_rows[id(self.root.get_submodule(path))] = row
+
+    @contextmanager
+    def at(self, path: str) -> Iterator[None]:
+        """What runs inside belongs to the module at `path`; recurrent kernels do not fuse."""
+        chain = [self.root]
+        for part in path.split(".") if path else ():
+            chain.append(chain[-1].get_submodule(part))
+        flags = (torch._C._get_mkldnn_enabled(), torch.backends.cudnn.enabled)
+        for module in chain:
+            self.recorder.enter(module)
+        if isinstance(chain[-1], RECURRENT):
+            torch._C._set_mkldnn_enabled(False)
+            torch.backends.cudnn.enabled = False
+        try:
+            yield
+        finally:
+            torch._C._set_mkldnn_enabled(flags[0])
+            torch.backends.cudnn.enabled = flags[1]
+            for _ in chain:
+                self.recorder.leave()
+
+    @contextmanager
+    def unseen(self) -> Iterator[None]:
+        """What runs inside is not counted."""
+        self.mode.__exit__(None, None, None)  # type: ignore[no-untyped-call]
+        try:
+            yield
+        finally:
+            self.mode.__enter__()  # type: ignore[no-untyped-call]
+
+    def fired(self, path: str, spikes: Tensor) -> None:
+        """Record one call of the neuron at `path` from its spikes."""
+        self.recorder.neuron(self.root.get_submodule(path), spikes)
