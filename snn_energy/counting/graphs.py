@@ -1,35 +1,25 @@
-"""What else than a module can be traced: programs of torch.export and ONNX graphs, by one protocol."""
+"""What else than a module can be traced: programs of torch.export and ONNX graphs."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any, Protocol
 
 from torch import nn
 
-from snn_energy.counting.dispatch import CountingMode
-from snn_energy.counting.recorder import Recorder
+from snn_energy.counting.skeleton import Graph
 from snn_energy.errors import TraceError
 
 ONNX_SUFFIX, PROGRAM_SUFFIX = ".onnx", ".pt2"
 
 
-class GraphSubject(Protocol):
-    """A graph ready to be traced."""
-
-    root: nn.Module
-    """Stands for its modules: paths, parameters, buffers."""
-
-    def run(self, recorder: Recorder, mode: CountingMode, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Run the graph on the arguments of one call, under the mode; returns its outputs."""
-
-
-def graph_subject(model: object, like: nn.Module | None) -> GraphSubject:
+def graph_subject(model: object, like: nn.Module | None) -> Graph:
     """The graph that `model` is; TraceError for anything that cannot be traced.
 
     Libraries are not imported to find out: an object of theirs means that they are loaded already.
     """
+    if isinstance(model, Graph):
+        return model
     if "torch.export" in sys.modules:
         from torch.export import ExportedProgram
 
@@ -38,7 +28,7 @@ def graph_subject(model: object, like: nn.Module | None) -> GraphSubject:
 
             return Program(model, like)
     if is_onnx(model):
-        from snn_energy.counting.onnx_graph import OnnxGraph
+        from snn_energy.counting.onnxgraph.graph import OnnxGraph
 
         return OnnxGraph.load(model, like)
     raise TraceError(

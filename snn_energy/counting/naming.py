@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -33,6 +35,26 @@ def replayed(site: Site, *, einsum: bool = False) -> Iterator[None]:
         yield
     finally:
         _REPLAYED.reset(token)
+
+
+_PRODUCT_IN_SOURCE = re.compile(r"@(?!=)|\b(?:matmul|bmm|mm|mv|dot|einsum|baddbmm|scaled_dot_product_attention)\s*\(")
+
+
+def numbered_line(stack_trace: str, where: tuple[str, ...], seen: Counter[tuple[str, ...]]) -> Site | None:
+    """The line of code that a graph keeps of a node, as its call site; None if it keeps none.
+
+    One line joins the turns of a loop. A line with k products numbers the nodes of one operator in one module call
+    (`where`) 0 ... k-1 in turn, which tells its products apart; `seen` counts them over a graph.
+    """
+    lines = [line.strip() for line in stack_trace.splitlines() if line.strip()]
+    last = max((i for i, line in enumerate(lines) if line.startswith("File ")), default=None)
+    if last is None:
+        return None
+    products = max(1, len(_PRODUCT_IN_SOURCE.findall(" ".join(lines[last + 1 :]))))
+    key = (lines[last], *where)
+    number = seen[key] % products
+    seen[key] += 1
+    return (lines[last], 0, number)
 
 
 def call_site() -> Site:

@@ -7,9 +7,11 @@ keeps the paths; the tree built from them makes the rows of a graph those of the
 from __future__ import annotations
 
 import importlib
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -38,12 +40,21 @@ def skeleton(name: str, classes: Mapping[str, str], tensors: Mapping[str, Tensor
         _grow(root, path, classes)
     for tensor_name, tensor in tensors.items():
         owner, _, leaf = tensor_name.rpartition(".")
-        place = root.get_submodule(owner)
-        if isinstance(tensor, nn.Parameter):
-            place.register_parameter(leaf, tensor)
-        else:
-            place.register_buffer(leaf, tensor)
+        place = place_at(root, owner)[-1]
+        # Names of a graph may be no names of attributes, so they are not registered the usual way.
+        kept: dict[str, Any] = place._parameters if isinstance(tensor, nn.Parameter) else place._buffers
+        kept[leaf] = tensor
     return root
+
+
+def place_at(root: nn.Module, path: str) -> list[nn.Module]:
+    """The modules from the root down to `path`."""
+    chain = [root]
+    for part in path.split(".") if path else ():
+        child = chain[-1]._modules[part]
+        assert child is not None
+        chain.append(child)
+    return chain
 
 
 def _grow(root: nn.Module, path: str, classes: Mapping[str, str]) -> None:
@@ -69,6 +80,17 @@ def _place(qualified: str) -> nn.Module:
     return Place()
 
 
+class Graph(ABC):
+    """A graph ready to be traced: an exported program, an ONNX file."""
+
+    root: nn.Module
+    """Stands for its modules: paths, parameters, buffers."""
+
+    @abstractmethod
+    def run(self, recorder: Recorder, mode: CountingMode, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Run the graph on the arguments of one call, under the mode; returns its outputs."""
+
+
 @dataclass(frozen=True, slots=True)
 class Stage:
     """Where the nodes of a graph run: below the paths of a skeleton, under the trace's dispatch mode."""
@@ -80,14 +102,12 @@ class Stage:
     def declare_neurons(self, rows: Mapping[str, NeuronRow]) -> None:
         """Make these paths neuron layers."""
         for path, row in rows.items():
-            self.recorder.neuron_rows[id(self.root.get_submodule(path))] = row
+            self.recorder.neuron_rows[id(place_at(self.root, path)[-1])] = row
 
     @contextmanager
     def at(self, path: str) -> Iterator[None]:
         """What runs inside belongs to the module at `path`; recurrent kernels do not fuse."""
-        chain = [self.root]
-        for part in path.split(".") if path else ():
-            chain.append(chain[-1].get_submodule(part))
+        chain = place_at(self.root, path)
         flags = (torch._C._get_mkldnn_enabled(), torch.backends.cudnn.enabled)
         for module in chain:
             self.recorder.enter(module)
@@ -113,4 +133,4 @@ class Stage:
 
     def fired(self, path: str, spikes: Tensor) -> None:
         """Record one call of the neuron at `path` from its spikes."""
-        self.recorder.neuron(self.root.get_submodule(path), spikes)
+        self.recorder.neuron(place_at(self.root, path)[-1], spikes)

@@ -19,8 +19,9 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from snn_energy.counting.counts import MIXED, Trace
 from snn_energy.counting.dispatch import CountingMode
-from snn_energy.counting.graphs import GraphSubject, graph_subject
+from snn_energy.counting.graphs import graph_subject
 from snn_energy.counting.recorder import Recorder
+from snn_energy.counting.skeleton import Graph
 from snn_energy.counting.tags import tensors_in
 from snn_energy.counting.watching import Watcher
 from snn_energy.errors import DataError, TraceError, UncountedError
@@ -100,7 +101,7 @@ def trace(
     return result
 
 
-def _run_graph(program: GraphSubject, recorder: Recorder, mode: CountingMode, *args: Any, **kwargs: Any) -> Any:
+def _run_graph(program: Graph, recorder: Recorder, mode: CountingMode, *args: Any, **kwargs: Any) -> Any:
     return program.run(recorder, mode, args, kwargs)
 
 
