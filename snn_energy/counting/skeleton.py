@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils._python_dispatch import _get_current_dispatch_mode
 
 from snn_energy.counting.dispatch import CountingMode
 from snn_energy.counting.neurons import NeuronRow
@@ -125,6 +126,9 @@ class Stage:
     @contextmanager
     def unseen(self) -> Iterator[None]:
         """What runs inside is not counted."""
+        if _get_current_dispatch_mode() is not self.mode:
+            yield
+            return
         self.mode.__exit__(None, None, None)  # type: ignore[no-untyped-call]
         try:
             yield

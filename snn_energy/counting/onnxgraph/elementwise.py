@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor
 
-from snn_energy.counting.onnxgraph.node import CHARGED, MOVES, Node, NotRead, charges, refuse_duplicate
+from snn_energy.counting.onnxgraph.node import CHARGED, MOVES, Node, charges, refuse_duplicate
 from snn_energy.counting.tags import Origin
 
 SAME_ROW: dict[str, str] = {

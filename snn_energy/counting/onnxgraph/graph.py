@@ -23,7 +23,7 @@ from snn_energy.counting.naming import Site, numbered_line, replayed
 from snn_energy.counting.neurons import NeuronRow, named_neurons
 from snn_energy.counting.onnxgraph import elementwise, layers, products  # noqa: F401  # their rows
 from snn_energy.counting.onnxgraph.loading import STANDARD_DOMAINS, opset_of, read_model
-from snn_energy.counting.onnxgraph.names import TRACE_KEY, scope_of, weight_name, written_neurons
+from snn_energy.counting.onnxgraph.names import TRACE_KEY, Scope, scope_of, weight_name, written_neurons
 from snn_energy.counting.onnxgraph.node import CHARGED, MOVES, REPLAYED, Node, NotRead
 from snn_energy.counting.onnxgraph.recurrent import GATES, Weights, weights_of
 from snn_energy.counting.onnxgraph.session import Session, Value, fitted, to_tensor
@@ -62,8 +62,9 @@ class OnnxGraph(Graph):
         for body in self.body.all():
             classes |= body.classes
             self._take_constants(body, tensors, classes)
-        root = model.graph.name.rpartition(".")[2]
-        self.root = skeleton(root if root.isidentifier() else "OnnxGraph", classes, tensors)
+        kind = classes.get("", "").rpartition(".")[2] or model.graph.name.rpartition(".")[2]
+        kind = kind if like is None else type(like).__name__
+        self.root = skeleton(kind if kind.isidentifier() else "OnnxGraph", classes, tensors)
         self.neurons = self.body.neurons
         self._computed: tuple[object, dict[str, Value]] = (None, {})
 
@@ -119,13 +120,15 @@ class OnnxGraph(Graph):
 
     def _take_constants(self, body: Body, tensors: dict[str, Tensor], classes: dict[str, str]) -> None:
         wanted = body.weight_names()
+        of_layers = {one for node, _ in body.recurrent_nodes() for one in node.input[1:4]}
         for name, value in body.constants().items():
             if name in self._constants:
                 continue
-            if isinstance(value, Tensor) and _is_weight(value, name in wanted):
-                value = nn.Parameter(value, requires_grad=False)
+            known = tensors.get(wanted.get(name, ""))
+            if isinstance(value, Tensor) and _is_weight(name, value, name in wanted):
+                value = known if _is_copy(value, known) else nn.Parameter(value, requires_grad=False)
             self._constants[name] = value
-            if isinstance(value, Tensor):
+            if isinstance(value, Tensor) and value is not known and name not in of_layers:
                 tensors[_unused(wanted.get(name, name), tensors)] = value
         levels: Counter[str] = Counter()
         for node, path in body.recurrent_nodes():
@@ -143,12 +146,35 @@ class OnnxGraph(Graph):
                 tensors[_unused(f"{path}.{name}" if path else name, tensors)] = parameter
 
 
+def _recurrent_path(node: NodeProto, scope: Scope) -> str:
+    return scope.path or node.name.replace("/", ".").strip(".") or node.op_type.lower()
+
+
+def _with_weights(node: NodeProto, scope: Scope) -> Scope:
+    """A batch norm fused into a convolution leaves the norm's scope on it: the weight's name knows better."""
+    slot = WEIGHT_SLOTS.get(node.op_type)
+    weight = node.input[slot] if slot is not None and len(node.input) > slot else ""
+    owner, _, leaf = weight.rpartition(".")
+    inside = not scope.path or owner == scope.path or owner.startswith(f"{scope.path}.")
+    if not owner or inside or leaf != "weight" or not scope.modules:
+        return scope
+    return Scope((*scope.modules[:-1], (owner, owner)), scope.classes)
+
+
 def _fourth(node: NodeProto) -> str:
     return node.input[3] if len(node.input) > 3 else ""
 
 
-def _is_weight(value: Tensor, multiplied: bool) -> bool:
-    return multiplied or (value.is_floating_point() and value.dim() > 0 and value.numel() > 1)
+def _is_weight(name: str, value: Tensor, multiplied: bool) -> bool:
+    """Constants that a parameter of the network became; not a number, not the zeros that a state starts from."""
+    if multiplied or not value.is_floating_point() or value.numel() < 2:
+        return multiplied
+    return "." in name or bool(value.any())
+
+
+def _is_copy(value: Tensor, known: Tensor | None) -> bool:
+    """True if an exporter wrote one weight of one module twice: once for each of its turns, say."""
+    return isinstance(known, nn.Parameter) and known.dtype is value.dtype and torch.equal(known, value)
 
 
 def _unused(name: str, taken: Mapping[str, object]) -> str:
@@ -176,7 +202,7 @@ class Body:
         self.inputs = [entry.name for entry in graph.input if entry.name not in stored]
         self.outputs = [entry.name for entry in graph.output]
         self.nodes: list[NodeProto] = list(graph.node)
-        self._scopes = [scope_of(node) for node in self.nodes]
+        self._scopes = [_with_weights(node, scope_of(node)) for node in self.nodes]
         here = {entry.name for entry in graph.input} | stored | {out for node in self.nodes for out in node.output}
         self._inner = {
             id(attribute.g): Body(model, attribute.g, f"{name}, {node.name or node.op_type}", rows, outside | here)
@@ -184,6 +210,8 @@ class Body:
             for attribute in node.attribute
             if attribute.HasField("g")
         }
+        self.static = self._find_static(frozenset(entry.name for entry in graph.input) - stored)
+        """Results that depend on constants alone."""
         self.captured = sorted(self._reads() - here - {""})
         """Values of the graphs around this one that it reads."""
         self._steps = self._as_steps()
@@ -223,9 +251,17 @@ class Body:
                 found[node.output[0]] = _constant(node)
         return found
 
+    def _find_static(self, given: frozenset[str]) -> set[str]:
+        moving = set(given | self._outside)
+        for node in self.nodes:
+            holds_graph = any(attribute.HasField("g") for attribute in node.attribute)
+            if holds_graph or node.op_type.startswith(("Random", "Bernoulli")) or not moving.isdisjoint(node.input):
+                moving.update(node.output)
+        return {name for node in self.nodes for name in node.output} - moving
+
     def weight_names(self) -> dict[str, str]:
         """For each constant that a node multiplies by: its name in the tree."""
-        makers = {name: node for node in self.nodes for name in node.output}
+        makers = {name: node for node in self.nodes for name in node.output if name in self.static}
         stored = {tensor.name for tensor in self.graph.initializer}
         stored |= {node.output[0] for node in self.nodes if node.op_type == "Constant"}
         names: dict[str, str] = {}
@@ -245,7 +281,7 @@ class Body:
     def recurrent_nodes(self) -> list[tuple[NodeProto, str]]:
         """Recurrent layers and their paths."""
         return [
-            (node, scope.path or node.name.replace("/", "."))
+            (node, _recurrent_path(node, scope))
             for node, scope in zip(self.nodes, self._scopes, strict=True)
             if node.op_type in GATES
         ]
@@ -340,9 +376,8 @@ class Body:
                 continue
             if node.op_type == "Constant":
                 continue
-            path = scope.path
-            if node.op_type in GATES:
-                path = path or (node.name.replace("/", ".") if owner.recurrent_weights(node) is not None else "")
+            layer = node.op_type in GATES and owner.recurrent_weights(node) is not None
+            path = _recurrent_path(node, scope) if layer else scope.path
             with stage.at(path), replayed(site, einsum=node.op_type == "Einsum"):
                 self._count(owner, node, path, stage, env, values)
 
@@ -393,7 +428,7 @@ class Body:
             env |= {name: owner.computed[name] for name in names}
             return
         env |= {name: values[name] for name in names}
-        if not self._depends_on_data(node, proto, env) and proto.op_type not in CONTROL:
+        if not self._depends_on_data(node) and proto.op_type not in CONTROL:
             self._keep_constant(node, owner, names, env)
             return
         if proto.op_type in CONTROL:
@@ -401,15 +436,15 @@ class Body:
 
             run_inner(self, owner, stage, proto, node, env)
             for name in names:
-                _tag(recorder, env[name], Tag(recorder.token, Origin.DATA))
+                _tag(env[name], Tag(recorder.token, Origin.DATA))
             return
         self._charge(node, proto, names, env)
 
-    def _depends_on_data(self, node: Node, proto: NodeProto, env: Mapping[str, Value]) -> bool:
+    def _depends_on_data(self, node: Node) -> bool:
         """True if a value comes from the samples; their sizes alone are no data."""
-        if proto.op_type in ("Shape", "Size"):
+        if node.op in ("Shape", "Size"):
             return False
-        if proto.op_type.startswith(("Random", "Bernoulli")):
+        if node.op.startswith(("Random", "Bernoulli")):
             return True
         return any(
             not isinstance(value, Tensor) or node.recorder.origin(value) is Origin.DATA
@@ -424,7 +459,7 @@ class Body:
         parameters = tuple(dict.fromkeys(name for tag in tags for name in tag.names if tag.origin is Origin.WEIGHT))
         origin = Origin.WEIGHT if parameters else Origin.CONSTANT
         for name in names:
-            _tag(recorder, env[name], Tag(recorder.token, origin, names=parameters))
+            _tag(env[name], Tag(recorder.token, origin, names=parameters))
             if parameters:
                 owner.computed[name] = env[name]
         reason = MOVES.get(node.op, ("", False))[0]
@@ -448,14 +483,14 @@ class Body:
             recorder.note("free", f"onnx::{node.op}", reason=reason)
             scale = _common_scale(recorder, node) if keeps else None
             for name in names:
-                _tag(recorder, env[name], Tag(recorder.token, Origin.DATA, spike_scale=scale))
+                _tag(env[name], Tag(recorder.token, Origin.DATA, spike_scale=scale))
             return
         else:
             self._uncounted(node, f"onnx::{node.op}")
         for name in names:
             value = env[name]
             if isinstance(value, Tensor) and read_tag(value, recorder.token) is None:
-                _tag(recorder, value, Tag(recorder.token, Origin.DATA))
+                _tag(value, Tag(recorder.token, Origin.DATA))
 
     def _replay(self, node: Node, proto: NodeProto, env: dict[str, Value]) -> None:
         """Run the node in torch under the mode, compare, and go on with onnxruntime's values under torch's tags."""
@@ -475,7 +510,7 @@ class Body:
                 if mine is not None:
                     self._compare(node, mine, env[name])
                 fresh = Tag(recorder.token, Origin.DATA) if tag is None else replace(tag)
-                _tag(recorder, env[name], fresh)
+                _tag(env[name], fresh)
 
     def _compare(self, node: Node, mine: Tensor, theirs: Tensor) -> None:
         same = mine.shape == theirs.shape
@@ -524,7 +559,7 @@ _SIZED = ("Unsqueeze", "Squeeze", "Reshape", "CastLike")
 """Operators whose later operands are axes, sizes and types."""
 
 
-def _tag(recorder: Recorder, value: Value, tag: Tag) -> None:
+def _tag(value: Value, tag: Tag) -> None:
     if isinstance(value, Tensor):
         hang_tag(value, tag)
 

@@ -10,6 +10,7 @@ import ast
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 from snn_energy.counting.neurons import NeuronRow
@@ -69,7 +70,7 @@ def _torch_scope(properties: Mapping[str, str]) -> Scope:
 def _path_from_name(name: str) -> str:
     """`/blocks/blocks.0/conv/Conv` lies in `blocks.0.conv`: a list's name comes once more with its index."""
     parts = [part for part in name.split("/")[:-1] if part]
-    kept = [part for part, after in zip(parts, [*parts[1:], ""], strict=True) if not after.startswith(f"{part}.")]
+    kept = [part for part, after in zip_longest(parts, parts[1:], fillvalue="") if not after.startswith(f"{part}.")]
     return ".".join(kept)
 
 

@@ -152,7 +152,9 @@ def _convolve(node: Node, x: Tensor, w: Tensor, bias: Tensor | None) -> None:
     window = window_of(node, w.shape[2:], x.shape[2:], node.result.shape[2:])
     before = window.before
     if not window.symmetric:
+        pairs = tuple(zip(window.before, window.after, strict=True))
         x, before = functional.pad(x, window.pads), (0,) * len(before)
+        hang_tag(x, Tag(node.recorder.token, Origin.DATA, padding=pairs))
     none = [0] * len(before)
     node.product_by_row(
         "convolution", x, w, bias, window.stride, before, window.dilation, False, none, node.get("group", 1)
@@ -200,7 +202,7 @@ def _multiply(node: Node, a: Tensor, b: Tensor) -> None:
         return
     if a.dim() < 2:
         raise NotRead(f"operands of {a.dim()} and {b.dim()} axes")
-    lead = torch.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+    lead = node.result.shape[:-2]
     left, right = (one.expand(*lead, *one.shape[-2:]).reshape(-1, *one.shape[-2:]) for one in (a, b))
     node.product_by_row("bmm", _tagged(node, a, left), _tagged(node, b, right))
 

@@ -71,19 +71,19 @@ def recurrent(node: Node) -> Any:
     if state is None:
         state = torch.zeros(ways, x.shape[1], hidden, dtype=x.dtype)
     flat = list(weights.by_name.values())
-    rest = (flat, weights.has_biases, 1, 0.0, False, both, False)
+    rest: Any = (flat, weights.has_biases, 1, 0.0, False, both, False)
     if node.op == "LSTM":
         cell = node.operand(6)
         if cell is None:
             cell = torch.zeros(ways, x.shape[1], hidden, dtype=x.dtype)
-        out, *states = torch._VF.lstm(x, (state, cell), *rest)  # type: ignore[attr-defined]
+        out, *states = torch._VF.lstm(x, (state, cell), *rest)
     elif node.op == "GRU":
-        out, *states = torch._VF.gru(x, state, *rest)  # type: ignore[attr-defined]
+        out, *states = torch._VF.gru(x, state, *rest)
     else:
         first = _text((node.get("activations") or ["Tanh"])[0])
-        run = torch._VF.rnn_relu if first == "Relu" else torch._VF.rnn_tanh  # type: ignore[attr-defined]
+        run = torch._VF.rnn_relu if first == "Relu" else torch._VF.rnn_tanh
         out, *states = run(x, state, *rest)
-    return (out.unflatten(-1, (ways, hidden)).transpose(1, 2), *states)
+    return (out.view(*out.shape[:-1], ways, hidden).transpose(1, 2), *states)
 
 
 def _text(value: Any) -> str:
