@@ -50,6 +50,13 @@ class Program(Graph):
         self.root = skeleton(name, classes, tensors)
         self.neurons = recognised(self._steps.values(), None if like is None else named_neurons(like))
 
+    def fixed_size(self, axis: int) -> int | None:
+        """Size of this axis of the first input, where the program takes no other."""
+        first = next((node for node in self.graph_module.graph.nodes if node.op == "placeholder"), None)
+        value = None if first is None else first.meta.get("val")
+        size = value.shape[axis] if isinstance(value, Tensor) and axis < value.dim() else None
+        return size if isinstance(size, int) else None
+
     def run(self, recorder: Recorder, mode: CountingMode, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Run the program on one call's arguments; the mode is on.
 

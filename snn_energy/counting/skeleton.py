@@ -11,6 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -86,6 +87,12 @@ class Graph(ABC):
 
     root: nn.Module
     """Stands for its modules: paths, parameters, buffers."""
+    properties: Mapping[str, str] = MappingProxyType({})
+    """Text that its exporter wrote into the file."""
+
+    def fixed_size(self, axis: int) -> int | None:
+        """Size of this axis of the first input, where the graph takes no other."""
+        return None
 
     @abstractmethod
     def run(self, recorder: Recorder, mode: CountingMode, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

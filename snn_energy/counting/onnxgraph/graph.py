@@ -66,7 +66,14 @@ class OnnxGraph(Graph):
         kind = kind if like is None else type(like).__name__
         self.root = skeleton(kind if kind.isidentifier() else "OnnxGraph", classes, tensors)
         self.neurons = self.body.neurons
+        self.properties = {entry.key: entry.value for entry in model.metadata_props}
         self._computed: tuple[object, dict[str, Value]] = (None, {})
+
+    def fixed_size(self, axis: int) -> int | None:
+        """Size of this axis of the first input, where the graph takes no other."""
+        first = next((entry for entry in self.body.graph.input if entry.name in self.body.inputs), None)
+        axes = [] if first is None else list(first.type.tensor_type.shape.dim)
+        return int(axes[axis].dim_value) or None if axis < len(axes) else None
 
     @classmethod
     def load(cls, source: Any, like: nn.Module | None = None) -> OnnxGraph:
