@@ -12,6 +12,7 @@ from pathlib import Path
 from types import FrameType
 
 import torch
+from torch import nn
 
 _OWN_CODE = str(Path(__file__).parent)
 _TORCH_CODE = str(Path(torch.__file__).parent)
@@ -35,6 +36,12 @@ def replayed(site: Site, *, einsum: bool = False) -> Iterator[None]:
         yield
     finally:
         _REPLAYED.reset(token)
+
+
+def eager_class(model: nn.Module) -> str:
+    """Class name of a model as the eager one has it, whether compiled or scripted."""
+    inner = getattr(model, "_orig_mod", model)
+    return str(getattr(inner, "original_name", None) or type(inner).__name__)
 
 
 _PRODUCT_IN_SOURCE = re.compile(r"@(?!=)|\b(?:matmul|bmm|mm|mv|dot|einsum|baddbmm|scaled_dot_product_attention)\s*\(")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -28,13 +28,16 @@ class Place(nn.Module):
     """A node of the tree; it stands for a module and never runs."""
 
 
-def skeleton(name: str, classes: Mapping[str, str], tensors: Mapping[str, Tensor]) -> nn.Module:
+def skeleton(
+    name: str, classes: Mapping[str, str], tensors: Mapping[str, Tensor], weights: Container[str] = ()
+) -> nn.Module:
     """The tree of these module paths and tensor names.
 
     Args:
         name: class name of the whole model.
         classes: qualified class name of each module path; only those of torch.nn matter, the others may be "".
         tensors: parameters and buffers by their dotted name.
+        weights: names of those that are parameters though their type does not say so.
     """
     root: nn.Module = type(name, (Place,), {})()
     owners = {tensor_name.rpartition(".")[0] for tensor_name in tensors}
@@ -44,7 +47,8 @@ def skeleton(name: str, classes: Mapping[str, str], tensors: Mapping[str, Tensor
         owner, _, leaf = tensor_name.rpartition(".")
         place = place_at(root, owner)[-1]
         # Names of a graph may be no names of attributes, so they are not registered the usual way.
-        kept: dict[str, Any] = place._parameters if isinstance(tensor, nn.Parameter) else place._buffers
+        is_weight = isinstance(tensor, nn.Parameter) or tensor_name in weights
+        kept: dict[str, Any] = place._parameters if is_weight else place._buffers
         kept[leaf] = tensor
     return root
 
@@ -90,7 +94,7 @@ class Graph(ABC):
     properties: Mapping[str, str] = MappingProxyType({})
     """Text that its exporter wrote into the file."""
 
-    def fixed_size(self, axis: int) -> int | None:
+    def fixed_size(self, axis: int) -> int | None:  # noqa: ARG002
         """Size of this axis of the first input, where the graph takes no other."""
         return None
 

@@ -20,7 +20,9 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from snn_energy.counting.counts import MIXED, Trace
 from snn_energy.counting.dispatch import CountingMode
 from snn_energy.counting.graphs import graph_subject
+from snn_energy.counting.naming import eager_class
 from snn_energy.counting.recorder import Recorder
+from snn_energy.counting.scripted import scripted_subject
 from snn_energy.counting.skeleton import Graph
 from snn_energy.counting.tags import tensors_in
 from snn_energy.counting.watching import Watcher
@@ -63,7 +65,7 @@ def trace(
             the model cannot be traced.
         UncountedError: see `strict`.
     """
-    program = None if isinstance(model, nn.Module) else graph_subject(model, like)
+    program = scripted_subject(model, like) if isinstance(model, nn.Module) else graph_subject(model, like)
     if program is None and like is not None:
         raise TraceError("trace: like is for an exported graph (got a module beside it); pass the module alone")
     root: nn.Module = model if program is None else program.root
@@ -77,7 +79,7 @@ def trace(
         mode = CountingMode(recorder)
         watcher = Watcher(recorder, mode)
         call = root if program is None else partial(_run_graph, program, recorder, mode)
-        _eval_mode(root, restore)
+        _eval_mode(model if isinstance(model, nn.Module) else root, restore)
         restore.enter_context(_exact_arithmetic())
         restore.enter_context(watcher.registered())
         for args, kwargs in batches(data):
@@ -189,7 +191,7 @@ def _collect(recorder: Recorder, model: nn.Module, samples: int, time_steps: int
         seen = {neuron.time_steps for neuron in neurons}
         time_steps = None if not seen else seen.pop() if len(seen) == 1 else MIXED
     return Trace(
-        model=type(model).__name__,
+        model=eager_class(model),
         layers=tuple(projection.finish() for projection in recorder.projections.values()),
         neurons=neurons,
         elementwise=recorder.elementwise(),
