@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import operator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -19,6 +20,8 @@ Padding = tuple[tuple[int, int], ...]
 
 _TWO_MEANINGS = {"max", "min", "dropout"}
 """Names that are also a composite of another meaning: taken apart where they arrive whole."""
+_OF_NUMBERS: dict[str, Callable[..., Any]] = {"equal": operator.eq, "_local_scalar_dense": lambda value: value}
+"""What TorchScript asks of the numbers in its graph: they are tensors to it, but arrive here as numbers."""
 _SOFTMAX = {"_softmax", "_safe_softmax"}
 _MOVES = VIEWS | {"cat", "stack"}
 _KEEPS_BIAS = {"view", "_unsafe_view", "reshape", "unflatten", "unsqueeze", "squeeze", "clone"}
@@ -58,8 +61,8 @@ class CountingMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
                     f"{recorder.path or ROOT}: {name} got a {what} tensor; expected dense tensors that hold values; "
                     "pad the sequences, or move model and data to a real device"
                 )
-        if name == "equal" and not tensors:  # TorchScript compares numbers of its graph, which arrive as such
-            return args[0] == args[1]
+        if not tensors and name in _OF_NUMBERS:
+            return _OF_NUMBERS[name](*args)
         row, product, reason = COUNTED.get(name), PRODUCTS.get(name), FREE.get(name)
         uncertain = row is None and product is None and reason is None
         if (uncertain or name in _TWO_MEANINGS) and self._is_composite(func):

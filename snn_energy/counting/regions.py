@@ -67,7 +67,8 @@ def recognised(steps: Iterable[Step], known: Mapping[str, NeuronRow] | None) -> 
 def spikes_of(path: str, nodes: Iterable[Step]) -> dict[Step, Call]:
     """The node of each call of a module whose result is the neuron's output; empty unless each call has just one.
 
-    It leaves the module, and is a comparison, moved or scaled: a membrane that leaves as well is none.
+    It leaves the module, and is a comparison, moved or scaled: a membrane that leaves as well is none. Some exporters
+    do not tell the calls of a module apart; nodes of one kind are then taken for one call each.
     """
     found: dict[Step, Call] = {}
     calls: set[Call] = set()
@@ -79,6 +80,8 @@ def spikes_of(path: str, nodes: Iterable[Step]) -> dict[Step, Call]:
         leaves = any(user is None or user.call_of((path,)) is None for user in step.users)
         if leaves and holds_spikes(step):
             found[step] = call
+    if len(calls) == 1 and len({step.name for step in found}) == 1:
+        return found
     return found if len(found) == len(calls) and set(found.values()) == calls else {}
 
 

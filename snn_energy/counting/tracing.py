@@ -67,7 +67,8 @@ def trace(
     """
     program = scripted_subject(model, like) if isinstance(model, nn.Module) else graph_subject(model, like)
     if program is None and like is not None:
-        raise TraceError("trace: like is for an exported graph (got a module beside it); pass the module alone")
+        what = "a script with Python in its graph" if isinstance(model, torch.jit.ScriptModule) else "a module"
+        raise TraceError(f"trace: like is for an exported graph (got {what} beside it); pass the module itself alone")
     root: nn.Module = model if program is None else program.root
     for name, value in (("samples", samples), ("time_steps", time_steps)):
         if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):

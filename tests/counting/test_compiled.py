@@ -111,8 +111,12 @@ def eager_of(name: str) -> tuple[nn.Module, torch.Tensor, Any]:
 @pytest.mark.parametrize("name", NETS)
 @pytest.mark.parametrize(
     "options",
-    [{"backend": "eager"}, {"backend": "eager", "fullgraph": True}, {"backend": "eager", "dynamic": True}, {}],
-    ids=["default", "fullgraph", "dynamic", "inductor"],
+    [
+        pytest.param({"backend": "eager"}, id="default"),
+        pytest.param({"backend": "eager", "fullgraph": True}, id="fullgraph", marks=pytest.mark.slow),
+        pytest.param({"backend": "eager", "dynamic": True}, id="dynamic", marks=pytest.mark.slow),
+        pytest.param({}, id="inductor", marks=pytest.mark.slow),
+    ],
 )
 def test_compiled_modules(name: str, options: dict[str, Any]) -> None:
     net, x, eager = eager_of(name)

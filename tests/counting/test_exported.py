@@ -118,7 +118,7 @@ def test_a_program_counts_as_the_eager_module(name: str) -> None:
     same(agree.trace(torch.export.export(net, args), args, samples=2), eager)
 
 
-@pytest.mark.parametrize("name", ["soft", "hard"])
+@pytest.mark.parametrize("name", [pytest.param("soft", marks=pytest.mark.slow), "hard"])
 def test_decomposed_programs_keep_their_neurons(name: str) -> None:
     make, args, _ = NETS[name]
     net = filled(make())

@@ -510,8 +510,7 @@ def same_layers(graph: Any, eager: Any) -> None:
 
 
 NETS: dict[str, tuple[Any, tuple[int, ...]]] = {
-    "soft": (lambda: Spiking("soft"), (2, 1, 4, 4)),
-    "hard": (lambda: Spiking("hard"), (2, 1, 4, 4)),
+    "spiking": (lambda: Spiking("soft"), (2, 1, 4, 4)),
     "attention": (Attention, (2, 3, 4)),
     "recurrent": (Recurrent, (3, 2, 4)),
 }
@@ -541,6 +540,52 @@ def test_the_older_exporter_counts_as_the_eager_one(name: str, tmp_path: Any) ->
     same_layers(graph, eager)
     assert graph.neurons == eager.neurons
     assert graph.elementwise == eager.elementwise
+
+
+class Looped(nn.Module):
+    """A neuron called in every step of a loop; one step leaves no trace of its reset."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc, self.fire = nn.Linear(4, 3), LIF(threshold=0.25)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        total = torch.zeros(x.shape[1], 3)
+        for now in x.unbind(0):
+            total = total + self.fire(self.fc(now).unsqueeze(0)).squeeze(0)
+        return total
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_neurons_are_told_from_the_network_where_the_graph_does_not_tell() -> None:
+    net, x = filled(Looped()), torch.randint(0, 2, (3, 2, 4)).float()
+    eager, model = agree.trace(net, x, samples=2), exported(net, x)
+    (neuron,) = eager.neurons
+    assert (neuron.calls, neuron.spikes > 0) == (3, True)
+    graph = agree.trace(model, x, samples=2, like=net)
+    same_layers(graph, eager)
+    assert (graph.neurons, graph.elementwise) == (eager.neurons, eager.elementwise)
+    alone = agree.trace(model, x, samples=2)
+    assert alone.neurons == ()
+    assert alone.layers == graph.layers
+    assert sum(row.compares for row in alone.elementwise) == neuron.compares
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_our_file_of_the_shipped_network_counts_as_the_network(tmp_path: Any) -> None:
+    from snn_energy.exporting import export_onnx
+    from snn_energy.models import checkpoint_path, load_checkpoint
+    from snn_energy.training import load_images
+
+    loaded = load_checkpoint(checkpoint_path("fashion-cnn"))
+    x = loaded.input.apply(load_images("fashion-mnist").head(20).images)
+    export_onnx(loaded.model, x[:2], tmp_path / "net.onnx")
+    eager, graph = agree.trace(loaded.model, x), agree.trace(tmp_path / "net.onnx", x)
+    same_layers(graph, eager)
+    assert graph.neurons == eager.neurons
+    assert graph.elementwise == eager.elementwise
+    assert (graph.model, graph.samples, graph.time_steps) == (eager.model, eager.samples, eager.time_steps)
 
 
 # ---------------------------------------------------------------- refusals
