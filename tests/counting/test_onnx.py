@@ -389,21 +389,23 @@ def test_only_the_branch_that_runs_is_counted(positive: bool) -> None:
     x = np.full((2, 4), 1.0 if positive else -1.0, np.float32)
     branches = {
         name: helper.make_graph(
-            [node("MatMul", f"x {w}", f"{name}_y")],
+            [node("Transpose", "stored", "w"), node("MatMul", "x w", f"{name}_y")],
             name,
             [],
             [helper.make_tensor_value_info(f"{name}_y", onnx.TensorProto.FLOAT, None)],
+            [onnx.numpy_helper.from_array(small(width, 4) + 3, "stored")],  # one name, two weights
         )
-        for name, w in (("yes", "wide"), ("no", "narrow"))
+        for name, width in (("yes", 9), ("no", 2))
     }
     nodes = [
         node("ReduceMax", "x", "top", keepdims=0),
         node("Greater", "top zero", "flag"),
         helper.make_node("If", ["flag"], ["y"], then_branch=branches["yes"], else_branch=branches["no"]),
     ]
-    weights = {"wide": small(4, 9) + 3, "narrow": small(4, 2) + 3, "zero": np.float32(0)}
-    traced = agree.trace(build(nodes, {"x": x}, weights), data(x))
-    assert agree.only(traced).connections == 2 * 4 * (9 if positive else 2)
+    model = build(nodes, {"x": x}, {"zero": np.float32(0)})
+    assert agree.only(agree.trace(model, data(x))).connections == 2 * 4 * (9 if positive else 2)
+    both = agree.trace(model, [torch.from_numpy(x), torch.from_numpy(-x)])
+    assert both.connections == 2 * 4 * (9 + 2)
 
 
 # ---------------------------------------------------------------- recurrent layers, by hand
@@ -517,7 +519,9 @@ NETS: dict[str, tuple[Any, tuple[int, ...]]] = {
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("name", NETS)
+@pytest.mark.parametrize(
+    "name", ["spiking", *(pytest.param(name, marks=pytest.mark.slow) for name in NETS if name != "spiking")]
+)
 def test_an_exported_network_counts_as_the_eager_one(name: str) -> None:
     make, shape = NETS[name]
     net, x = filled(make()), torch.randint(0, 2, shape).float()

@@ -27,8 +27,6 @@ def run_inner(outer: Body, owner: OnnxGraph, stage: Stage, proto: NodeProto, nod
 def _turn(body: Body, owner: OnnxGraph, stage: Stage, env: dict[str, Any], given: list[Any]) -> list[Any]:
     """One run of a body on these values; returns its results."""
     around = {**env, **dict(zip(body.inputs, given, strict=True))}
-    constants = body.constants()
-    around |= {name: around.get(name, value) for name, value in constants.items()}
     for value in given:
         if isinstance(value, Tensor):
             stage.recorder.is_data(value)

@@ -50,9 +50,6 @@ class OnnxGraph(Graph):
 
     def __init__(self, model: ModelProto, name: str, like: nn.Module | None = None) -> None:
         self.name = name
-        self._constants: dict[str, Value] = {}
-        self._names: dict[str, str] = {}
-        """Initialiser -> its name in the tree."""
         self._recurrent: dict[int, tuple[str, Weights]] = {}
         self._keep = model  # nodes are told apart by identity
         rows = written_neurons(model) if like is None else named_neurons(like)
@@ -67,7 +64,7 @@ class OnnxGraph(Graph):
         self.root = skeleton(kind if kind.isidentifier() else "OnnxGraph", classes, tensors)
         self.neurons = self.body.neurons
         self.properties = {entry.key: entry.value for entry in model.metadata_props}
-        self._computed: tuple[object, dict[str, Value]] = (None, {})
+        self._computed: tuple[object, dict[tuple[int, str], Value]] = (None, {})
 
     def fixed_size(self, axis: int) -> int | None:
         """Size of this axis of the first input, where the graph takes no other."""
@@ -82,8 +79,8 @@ class OnnxGraph(Graph):
         return cls(read_model(source), name, like)
 
     @property
-    def computed(self) -> dict[str, Value]:
-        """Results that depend on constants alone, kept for all batches of a trace."""
+    def computed(self) -> dict[tuple[int, str], Value]:
+        """Results that depend on constants alone, by their graph's identity and name: kept for all of a trace."""
         return self._computed[1]
 
     def run(self, recorder: Recorder, mode: CountingMode, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -97,8 +94,7 @@ class OnnxGraph(Graph):
             self._computed = (recorder.token, {})
         stage = Stage(self.root, recorder, mode)
         stage.declare_neurons(self.neurons)
-        env = {name: self._constants[name] for name in self._constants}
-        env |= self._inputs(stage, args, kwargs)
+        env: dict[str, Value] = dict(self._inputs(stage, args, kwargs))
         self.body.run(self, stage, env)
         outputs = [env[name] for name in self.body.outputs]
         return outputs[0] if len(outputs) == 1 else tuple(outputs)
@@ -129,17 +125,15 @@ class OnnxGraph(Graph):
         wanted = body.weight_names()
         of_layers = {one for node, _ in body.recurrent_nodes() for one in node.input[1:4]}
         for name, value in body.constants().items():
-            if name in self._constants:
-                continue
             known = tensors.get(wanted.get(name, ""))
             if isinstance(value, Tensor) and _is_weight(name, value, name in wanted):
                 value = known if _is_copy(value, known) else nn.Parameter(value, requires_grad=False)
-            self._constants[name] = value
+            body.stored[name] = value
             if isinstance(value, Tensor) and value is not known and name not in of_layers:
                 tensors[_unused(wanted.get(name, name), tensors)] = value
         levels: Counter[str] = Counter()
         for node, path in body.recurrent_nodes():
-            parts = [self._constants.get(one) if one else None for one in (*node.input[1:3], _fourth(node))]
+            parts = [body.stored.get(one) if one else None for one in (*node.input[1:3], _fourth(node))]
             if not all(isinstance(part, Tensor) for part in parts[:2]) or (_fourth(node) and parts[2] is None):
                 continue
             w, r, b = parts
@@ -204,6 +198,7 @@ class Body:
     ) -> None:
         self._model, self.graph, self.name = model, graph, name
         self._outside = outside
+        self._constants: dict[str, Value] | None = None
         self.opset = opset_of(model)
         stored = {tensor.name for tensor in graph.initializer}
         self.inputs = [entry.name for entry in graph.input if entry.name not in stored]
@@ -231,6 +226,8 @@ class Body:
         self._spikes = spike_steps(self._steps, self.neurons)
         self._sites = self._find_sites()
         self._session: Session | None = None
+        self.stored: dict[str, Value] = {}
+        """Its constants, as the trace knows them."""
 
     def all(self) -> Iterable[Body]:
         """This graph and all graphs inside it."""
@@ -250,12 +247,15 @@ class Body:
 
     def constants(self) -> dict[str, Value]:
         """Initialisers and constant nodes, by name."""
+        if self._constants is not None:
+            return self._constants
         from onnx import numpy_helper
 
         found = {tensor.name: to_tensor(numpy_helper.to_array(tensor)) for tensor in self.graph.initializer}
         for node in self.nodes:
             if node.op_type == "Constant":
                 found[node.output[0]] = _constant(node)
+        self._constants = found
         return found
 
     def _find_static(self, given: frozenset[str]) -> set[str]:
@@ -373,6 +373,7 @@ class Body:
 
     def run(self, owner: OnnxGraph, stage: Stage, env: dict[str, Value]) -> None:
         """Run the graph on the values in `env`, enter all results there, and charge every node."""
+        env |= self.stored
         with stage.unseen():
             session = self.session(env)
             values = session.run({name: env[name] for name in session.inputs})
@@ -431,8 +432,8 @@ class Body:
         names = [name for name in proto.output if name]
         if proto.op_type in GATES:
             node.attributes = {**node.attributes, "weights": owner.recurrent_weights(proto)}
-        if all(name in owner.computed for name in names):
-            env |= {name: owner.computed[name] for name in names}
+        if all((id(self), name) in owner.computed for name in names):
+            env |= {name: owner.computed[id(self), name] for name in names}
             return
         env |= {name: values[name] for name in names}
         if not self._depends_on_data(node) and proto.op_type not in CONTROL:
@@ -468,7 +469,7 @@ class Body:
         for name in names:
             _tag(env[name], Tag(recorder.token, origin, names=parameters))
             if parameters:
-                owner.computed[name] = env[name]
+                owner.computed[id(self), name] = env[name]
         reason = MOVES.get(node.op, ("", False))[0]
         recorder.note("free", f"onnx::{node.op}", reason=reason or "constants only: computed once, at load time")
 

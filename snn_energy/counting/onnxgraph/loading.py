@@ -11,8 +11,6 @@ if TYPE_CHECKING:
     from onnx import GraphProto, ModelProto, TensorProto
 
 STANDARD_DOMAINS = ("", "ai.onnx")
-FILE_LIMIT = 2**31 - 1
-"""Bytes in one protobuf message."""
 
 
 def read_model(source: Any) -> ModelProto:

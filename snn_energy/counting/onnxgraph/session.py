@@ -14,6 +14,9 @@ from snn_energy.errors import DataError, TraceError
 if TYPE_CHECKING:
     from onnx import ModelProto
 
+FILE_LIMIT = 2**31 - 1
+"""Bytes in one protobuf message."""
+
 Value = Any
 """A tensor; or, of the kinds that torch does not have (sequences, text), what onnxruntime returned."""
 
@@ -43,6 +46,11 @@ class Session:
         wanted.CopyFrom(model)
         known = {output.name for output in wanted.graph.output}
         wanted.graph.output.extend(onnx.ValueInfoProto(name=one) for one in self._fetch if one not in known)
+        if wanted.ByteSize() > FILE_LIMIT:
+            raise TraceError(
+                f"{name}: {wanted.ByteSize():,} bytes with its weights; expected at most {FILE_LIMIT:,} (one protobuf "
+                "message); profile the network it was exported from, or parts of it"
+            )
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 4  # a failure comes as an exception; nothing else matters here
         options.intra_op_num_threads = torch.get_num_threads()
