@@ -25,7 +25,8 @@ def profile_command(
         str | None,
         typer.Argument(
             metavar="[CHECKPOINT]",
-            help="Checkpoint file or name of a shipped one (fashion-cnn); with --model, a plain state dict.",
+            help="Checkpoint file or name of a shipped one (fashion-cnn), or an .onnx or .pt2 graph; with --model, a "
+            "plain state dict.",
             show_default=False,
         ),
     ] = None,
@@ -91,6 +92,9 @@ def profile_command(
     seed: Annotated[
         int, typer.Option(metavar="N", help="Seed of weights drawn anew (--model) and of rate coding.")
     ] = 0,
+    trust: Annotated[
+        bool, typer.Option("--trust", help="Load a .pt2 program, which may run code that the file holds.")
+    ] = False,
     baseline: Annotated[bool, typer.Option("--baseline/--no-baseline", help="Run the ANN twin as well.")] = True,
     fold: Annotated[
         bool,
@@ -126,6 +130,7 @@ def profile_command(
       snn-energy profile weights.pt --model my_net:build --data x.npy --layout TN
       snn-energy profile fashion-cnn --encode rate --encode-steps 8 --layout TN
       snn-energy profile --model my_net:build --data nmnist --data-dir N --frames 10 --layout TN
+      snn-energy profile my.onnx --data x.npy
     """
     form = chosen_format(format, json, output)
     for path in (output, plot, trace):
@@ -142,7 +147,8 @@ def profile_command(
 
     prices = load_hardware(hardware)
 
-    from snn_energy.reporting.subject import DataRequest, checkpoint_subject, factory_subject
+    from snn_energy.reporting.graphfile import is_graph_file
+    from snn_energy.reporting.subject import DataRequest, checkpoint_subject, factory_subject, graph_subject
 
     wanted = DataRequest(
         source=data,
@@ -162,10 +168,15 @@ def profile_command(
         subject = factory_subject(
             model, wanted, weights=checkpoint, arguments=model_args, time_steps=time_steps, seed=seed
         )
+    elif checkpoint is not None and is_graph_file(checkpoint):
+        if time_steps is not None:
+            raise UsageError(f"--time-steps: the time steps of {checkpoint} are fixed; export it again with others")
+        subject = graph_subject(checkpoint, wanted, trust=trust)
     else:
         assert checkpoint is not None
         subject = checkpoint_subject(checkpoint, wanted, time_steps)
-    with progress("profiling", len(subject.images) * (2 if baseline else 1)) as advance:
+    passes = 2 if baseline and subject.has_twin else 1
+    with progress("profiling", len(subject.images) * passes) as advance:
         assessment = subject.assess(
             batch_size=batch_size,
             hardware=prices,

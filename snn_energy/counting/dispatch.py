@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import operator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -36,6 +37,8 @@ Padding = tuple[tuple[int, int], ...]
 
 _TWO_MEANINGS = {"max", "min", "dropout"}
 """Names that are also a composite of another meaning: taken apart where they arrive whole."""
+_OF_NUMBERS: dict[str, Callable[..., Any]] = {"equal": operator.eq, "_local_scalar_dense": lambda value: value}
+"""What TorchScript asks of the numbers in its graph: they are tensors to it, but arrive here as numbers."""
 _SOFTMAX = {"_softmax", "_safe_softmax"}
 _MOVES = VIEWS | {"cat", "stack"}
 _KEEPS_BITS = _MOVES | {"relu", "max_pool2d_with_indices", "max_pool3d_with_indices", "dropout"}
@@ -96,6 +99,8 @@ class CountingMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
                     f"{recorder.path or ROOT}: {name} got a {what} tensor; expected dense tensors that hold values; "
                     "pad the sequences, or move model and data to a real device"
                 )
+        if not tensors and name in _OF_NUMBERS:
+            return _OF_NUMBERS[name](*args)
         if known.composite:
             # Under inference_mode composite operators arrive whole: take them apart as torch itself would.
             with self:

@@ -115,6 +115,12 @@ def multiplies(row: NeuronRow, module: nn.Module) -> bool:
     return row.weights is not None and row.weights(module)
 
 
+def named_neurons(model: nn.Module) -> dict[str, NeuronRow]:
+    """The rows of all neurons of a model, by module path; a shared neuron under its first path."""
+    found = ((name, neuron_row(module)) for name, module in model.named_modules())
+    return {name: row for name, row in found if row is not None}
+
+
 def _means(row: NeuronRow, base: type, module: nn.Module) -> bool:
     own = all(getattr(type(module), name, None) is getattr(base, name, None) for name in row.methods)
     return (

@@ -10,6 +10,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import Any
 
 import torch
@@ -18,7 +19,11 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from snn_energy.counting.counts import MIXED, Trace
 from snn_energy.counting.dispatch import CountingMode
+from snn_energy.counting.graphs import graph_subject
+from snn_energy.counting.naming import eager_class
 from snn_energy.counting.recorder import Recorder
+from snn_energy.counting.scripted import scripted_subject
+from snn_energy.counting.skeleton import Graph
 from snn_energy.counting.tags import tensors_in
 from snn_energy.counting.watching import Watcher
 from snn_energy.errors import DataError, TraceError, UncountedError
@@ -28,7 +33,7 @@ Progress = Callable[[int], None]
 
 
 def trace(
-    model: nn.Module,
+    model: Any,
     data: Any,
     samples: int | None = None,
     time_steps: int | None = None,
@@ -38,11 +43,13 @@ def trace(
     fold: bool = True,
     progress: Progress | None = None,
     on_output: Callable[[Any], None] | None = None,
+    like: nn.Module | None = None,
 ) -> Trace:
     """Run `model` on `data` and count every accumulate, multiply-accumulate, spike and neuron update exactly.
 
     Args:
-        model: any module; it runs in eval mode, under `no_grad`, and is left as it was.
+        model: any module; it runs in eval mode, under `no_grad`, and is left as it was. Or a program of torch.export,
+            or an ONNX graph (path of an .onnx file, or onnx.ModelProto), which runs as it is.
         data: one tensor; a tuple of positional or a dict of keyword arguments of one call; or an iterable of these. A
             batch that is a list (a DataLoader's `[inputs, labels]`) gives its first item to the model.
         samples: number of samples in all of `data`; default: the sizes of `batch_axis` of each batch's first tensor.
@@ -53,6 +60,7 @@ def trace(
             projection's bias. False counts a multiplication and an addition for each of its elements.
         progress: called after each batch with the number of its samples.
         on_output: called with what the model returned for each batch, so that accuracy comes from the same pass.
+        like: for a graph, the module it was exported from: tells which neurons it has where the graph alone does not.
 
     Raises:
         DataError: no data, or a batch without tensors.
@@ -60,17 +68,22 @@ def trace(
             the model cannot be traced.
         UncountedError: see `strict`.
     """
-    if not isinstance(model, nn.Module):
-        raise TraceError(f"trace: model must be a torch.nn.Module (got {type(model).__name__}); pass the module itself")
+    program = scripted_subject(model, like) if isinstance(model, nn.Module) else graph_subject(model, like)
+    if program is None and like is not None:
+        what = "a script with Python in its graph" if isinstance(model, torch.jit.ScriptModule) else "a module"
+        raise TraceError(f"trace: like is for an exported graph (got {what} beside it); pass the module itself alone")
+    root: nn.Module = model if program is None else program.root
     for name, value in (("samples", samples), ("time_steps", time_steps)):
         if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
             raise TraceError(f"trace: {name} must be a whole number of at least 1, or None (got {value!r})")
-    recorder = Recorder(model, fold=fold)
+    recorder = Recorder(root, fold=fold)
     seen = 0
     with ExitStack() as restore:
         restore.callback(recorder.close)
-        watcher = Watcher(recorder, CountingMode(recorder))
-        _eval_mode(model, restore)
+        mode = CountingMode(recorder)
+        watcher = Watcher(recorder, mode)
+        call = root if program is None else partial(_run_graph, program, recorder, mode)
+        _eval_mode(model if isinstance(model, nn.Module) else root, restore)
         restore.enter_context(_exact_arithmetic())
         restore.enter_context(watcher.registered())
         for args, kwargs in batches(data):
@@ -79,7 +92,7 @@ def trace(
                 raise DataError("trace: a batch holds no tensor; pass tensors, tuples or dicts of tensors")
             size = _samples_of(tensors, batch_axis)
             recorder.begin_batch(tensors, batch_axis)
-            output = _run(model, args, kwargs, watcher)
+            output = _run(call, args, kwargs, watcher)
             recorder.end_batch(tensors_in(output), tensors)
             if on_output is not None:
                 on_output(output)
@@ -88,13 +101,17 @@ def trace(
                 progress(size)
         if not seen:
             raise DataError("trace: the data are empty; pass at least one sample")
-        result = _collect(recorder, model, samples if samples is not None else seen, time_steps)
+        result = _collect(recorder, root, samples if samples is not None else seen, time_steps)
     if strict and not result.coverage.complete:
         raise UncountedError(uncounted_message(result))
     return result
 
 
-def _run(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], watcher: Watcher) -> Any:
+def _run_graph(program: Graph, recorder: Recorder, mode: CountingMode, *args: Any, **kwargs: Any) -> Any:
+    return program.run(recorder, mode, args, kwargs)
+
+
+def _run(model: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], watcher: Watcher) -> Any:
     try:
         with watcher.running():
             return model(*args, **kwargs)
@@ -179,7 +196,7 @@ def _collect(recorder: Recorder, model: nn.Module, samples: int, time_steps: int
         seen = {neuron.time_steps for neuron in neurons}
         time_steps = None if not seen else seen.pop() if len(seen) == 1 else MIXED
     return Trace(
-        model=type(model).__name__,
+        model=eager_class(model),
         layers=tuple(projection.finish() for projection in recorder.projections.values()),
         neurons=neurons,
         elementwise=recorder.elementwise(),

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from onnx import GraphProto, ModelProto, NodeProto
 
 INPUT, OUTPUT, BATCH = "images", "logits", "batch"
-MODULE_KEY = "snn_energy.module"
+MODULE_KEY, CALL_KEY = "snn_energy.module", "snn_energy.call"
 PRODUCTS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 SLOTS = {1: "weight", 2: "bias"}
 STANDARD_DOMAINS = ("", "ai.onnx")
@@ -79,7 +79,9 @@ def tidy(proto: ModelProto, network: nn.Module, node_metadata: Mapping[str, Mapp
         node.input[:] = [values[value] if value else "" for value in node.input]
         node.output[:] = [values[value] if value else "" for value in node.output]
         node.ClearField("doc_string")
+        call = _call(node)
         properties = {MODULE_KEY: module} if module else {}
+        properties |= {CALL_KEY: call} if module and call else {}
         set_properties(node, {**properties, **node_metadata.get(name, {})})
     for weight in graph.initializer:
         weight.name = values[weight.name]
@@ -113,11 +115,20 @@ def set_properties(target: ModelProto | NodeProto, properties: Mapping[str, str]
 
 def _scope(node: NodeProto) -> str:
     """Return the path of the module in whose forward the node was recorded, "" where that is not known."""
+    return _recorded(node).partition("@")[0]
+
+
+def _call(node: NodeProto) -> str:
+    """Return which call of that module it was: "" for the first, "1" for the second."""
+    return _recorded(node).partition("@")[2]
+
+
+def _recorded(node: NodeProto) -> str:
     for entry in node.metadata_props:
         if entry.key == _SCOPES_KEY:
             paths = ast.literal_eval(entry.value)[:-1]
             path = str(paths[-1]) if paths else ""
-            return "" if path == _UNKNOWN_SCOPE else path.partition("@")[0]  # "@1": a module's second call
+            return "" if path == _UNKNOWN_SCOPE else path  # "@1": a module's second call
     return ""
 
 

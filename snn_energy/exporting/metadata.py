@@ -4,13 +4,15 @@
 |-------------------------|---------------------------------------------------------------------------------|
 | snn_energy.form         | "unrolled": all time steps in one graph                                         |
 | snn_energy.time_steps   | T                                                                               |
-| snn_energy.neurons      | JSON list: name, kind, equation, threshold, decay, reset of every neuron layer  |
+| snn_energy.neurons      | JSON list: name, kind, equation, threshold, decay, reset of every neuron layer, |
+|                         | and `update`: what one update costs                                             |
 | snn_energy.model        | name of the registered network                                                  |
 | snn_energy.input        | JSON: shape [C, H, W], scale, mean, std: pixel p becomes (p*scale - mean) / std |
 | snn_energy.classes      | JSON list of class names in the order of the logits                             |
 | snn_energy.dataset      | name of the data set that the network was trained on                            |
 | snn_energy.report       | JSON: samples; per layer the measured operand class, spike rate, MACs, ACs      |
 | snn_energy.module       | on nodes: path of the module that a node belongs to                             |
+| snn_energy.call         | on nodes of a module's later calls: 1, 2, ...                                   |
 | snn_energy.operand, ... | on the node of a layer: its row of the report                                   |
 
 No key holds a date, a path or the version of a library.
@@ -33,6 +35,16 @@ if TYPE_CHECKING:
 
 PREFIX = "snn_energy."
 NEURON_CONSTANTS = ("threshold", "decay", "reset")
+UPDATE_FIELDS = (
+    "adds",
+    "muls",
+    "compares",
+    "state_variables",
+    "soft_reset_adds",
+    "time_axis",
+    "binary_scale",
+)
+"""What one update of a neuron costs, as in its `NeuronRow`: enough to count the file without the network."""
 REPORT_FIELDS = ("operand", "spike_rate", "events", "macs", "acs")
 
 
@@ -45,7 +57,8 @@ def network_metadata(model: nn.Module) -> dict[str, str]:
             continue
         constants = {key: getattr(module, key, None) for key in NEURON_CONSTANTS}
         plain = {key: value for key, value in constants.items() if isinstance(value, bool | int | float | str)}
-        neurons.append({"name": name, "kind": row.kind, "equation": row.equation, **plain})
+        update = {key: getattr(row, key) for key in UPDATE_FIELDS}
+        neurons.append({"name": name, "kind": row.kind, "equation": row.equation, **plain, "update": update})
     found = {PREFIX + "form": "unrolled", PREFIX + "neurons": _json(neurons)}
     steps = getattr(model, "time_steps", None)
     if isinstance(steps, int):

@@ -37,6 +37,7 @@ from snn_energy.baselines.twin import ann_twin, at_one_step
 from snn_energy.costing.pricing import DEFAULT_HARDWARE, DEFAULT_METHOD, price
 from snn_energy.costing.report import Report
 from snn_energy.counting.counts import Trace, record_fields
+from snn_energy.counting.skeleton import Graph
 from snn_energy.counting.tracing import trace
 from snn_energy.errors import MODEL_ERRORS, DataError, TraceError, UncountedError, UsageError
 from snn_energy.hardware import Hardware, load_hardware
@@ -109,7 +110,7 @@ class Assessment:
 
 
 def assess(
-    model: nn.Module,
+    model: nn.Module | Graph,
     batches: Batches,
     hardware: str | Path | Hardware = DEFAULT_HARDWARE,
     method: str = DEFAULT_METHOD,
@@ -128,7 +129,7 @@ def assess(
     """Trace `model` once and its ANN twin once, and set them side by side.
 
     Args:
-        model: the spiking network; it is left as it was.
+        model: the spiking network, or a graph exported from one; it is left as it was.
         batches: makes the batches anew for each pass; inputs `n ...` (layout "N"), `t n ...` ("TN") or
             `n t ...` ("NT"); labels `n` give the accuracy, from the same pass.
         hardware: name of a shipped profile, path of a TOML file, or a loaded profile.
@@ -181,6 +182,8 @@ def assess(
     }
     if not baseline:
         return Assessment(**named, baseline_missing="not asked for")
+    if isinstance(model, Graph):
+        return Assessment(**named, baseline_missing="an exported graph has no ANN twin: profile the network itself")
     try:
         twin = ann_twin(model)
     except TraceError as problem:

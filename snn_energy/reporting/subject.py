@@ -15,12 +15,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from snn_energy.counting.skeleton import Graph
 from snn_energy.errors import MODEL_ERRORS, UsageError
 from snn_energy.inputs import EncodedSet, Encoding, Framing, InputSet, describe_source, load_inputs, source_names
 from snn_energy.models import InputSpec, checkpoint_path, load_checkpoint, load_state_dict_file
 from snn_energy.models.checkpoints import refuse_misfit
 from snn_energy.models.suggest import unknown
-from snn_energy.reporting.assessment import Assessment, assess, first_line
+from snn_energy.reporting.assessment import AXES, Assessment, assess, first_line
+from snn_energy.reporting.graphfile import load_graph, written_classes, written_input
 
 DEFAULT_BATCH_SIZE = 250
 """Samples per call. Counts do not depend on it, except the number of calls."""
@@ -75,7 +77,7 @@ class DataRequest:
 class Subject:
     """A network ready to run, with its data."""
 
-    model: nn.Module
+    model: nn.Module | Graph
     name: str
     checkpoint: str | None
     """File name of the weights, without its folder."""
@@ -83,6 +85,11 @@ class Subject:
     spec: InputSpec | None
     """How pixels become inputs; None divides 8-bit pixels by 255."""
     dataset: str
+
+    @property
+    def has_twin(self) -> bool:
+        """False for an exported graph, whose neurons cannot be replaced."""
+        return not isinstance(self.model, Graph)
 
     def assess(self, *, batch_size: int = DEFAULT_BATCH_SIZE, **options: Any) -> Assessment:
         """Assess this network on these data; `options` as in `assessment.assess`.
@@ -92,6 +99,8 @@ class Subject:
         """
         if batch_size < 1:
             raise UsageError(f"batch size must be >= 1 (got {batch_size}); try {DEFAULT_BATCH_SIZE}")
+        if isinstance(self.model, Graph):
+            batch_size = self._batch_size_of_graph(self.model, batch_size)
 
         def batches() -> Iterable[tuple[Tensor, Tensor | None]]:
             return self.images.batches(batch_size, self.spec)
@@ -110,6 +119,16 @@ class Subject:
             checkpoint=self.checkpoint,
             **options,
         )
+
+    def _batch_size_of_graph(self, graph: Graph, wanted: int) -> int:
+        """The size of batch that a graph was exported for, if it takes no other."""
+        fixed = graph.fixed_size(AXES[self.images.layout][0])
+        if fixed is not None and len(self.images) % fixed:
+            raise UsageError(
+                f"{self.checkpoint}: it takes {fixed} samples at a time (got {len(self.images)}); give --samples a "
+                "multiple of that, or export it with a free batch size"
+            )
+        return wanted if fixed is None else fixed
 
 
 def checkpoint_subject(checkpoint: str, data: DataRequest, time_steps: int | None = None) -> Subject:
@@ -135,6 +154,32 @@ def checkpoint_subject(checkpoint: str, data: DataRequest, time_steps: int | Non
         checkpoint=path.name,
         images=images,
         spec=loaded.input,
+        dataset=text,
+    )
+
+
+def graph_subject(path: str, data: DataRequest, *, trust: bool = False) -> Subject:
+    """An exported graph: an .onnx file, or a .pt2 program if `trust` says so.
+
+    Raises:
+        UsageError: no data are named, or a .pt2 file without `trust`.
+        TraceError, DataError: a file that cannot be used.
+    """
+    graph = load_graph(path, trust=trust)
+    spec = written_input(graph.properties, path)
+    source = data.source or graph.properties.get("snn_energy.dataset")
+    if source is None:
+        raise UsageError(f"{path} needs --data: a data set ({', '.join(source_names())}), file or folder")
+    wanted = None if data.image_size is None else _parse_size(data.image_size)
+    shape = wanted if spec is None else spec.shape
+    resize = data.resize or wanted is not None
+    images, text = _load(data, source, shape, written_classes(graph.properties), resize=resize)
+    return Subject(
+        model=graph,
+        name=type(graph.root).__name__,
+        checkpoint=Path(path).name,
+        images=images,
+        spec=spec,
         dataset=text,
     )
 

@@ -41,7 +41,8 @@ free(
 free(
     "bookkeeping: sizes, types and scalars read by the program",
     "_local_scalar_dense item is_same_size equal is_nonzero size stride numel sym_size sym_numel _is_all_true "
-    "_has_compatible_shallow_copy_type _assert_async _assert_scalar result_type promote_types is_pinned _pin_memory",
+    "_has_compatible_shallow_copy_type _assert_async _assert_tensor_metadata _assert_scalar "
+    "result_type promote_types is_pinned _pin_memory",
 )
 free("identity outside training", "dropout alpha_dropout feature_dropout feature_alpha_dropout")
 free("spikes or flags combined by logic gates", "bitwise_and bitwise_or bitwise_xor bitwise_not logical_and "
