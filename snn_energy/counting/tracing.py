@@ -19,6 +19,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from snn_energy.counting.counts import MIXED, Trace
 from snn_energy.counting.dispatch import CountingMode
 from snn_energy.counting.recorder import Recorder
+from snn_energy.counting.samples import SampleLog
+from snn_energy.counting.splitting import samples_of, single_samples
 from snn_energy.counting.tags import tensors_in
 from snn_energy.counting.watching import Watcher
 from snn_energy.errors import DataError, TraceError, UncountedError
@@ -35,6 +37,7 @@ def trace(
     strict: bool = False,
     *,
     batch_axis: int = 0,
+    per_sample: bool = False,
     progress: Progress | None = None,
     on_output: Callable[[Any], None] | None = None,
 ) -> Trace:
@@ -48,13 +51,17 @@ def trace(
         time_steps: T, where the neuron layers do not tell it.
         strict: raise UncountedError if any operator is neither counted nor declared free.
         batch_axis: axis of the samples in each batch: 0 for [N, ...], 1 for [T, N, ...].
+        per_sample: keep the counts of each sample as well, for `Trace.sample` and the distribution of the energy. Each
+            sample then runs as a batch of its own, cut along `batch_axis`. That is slower, and it is what makes it
+            exact: inside a model, time may be folded into the batch as [T, N] or as [N, T], and from outside nobody
+            can tell whose row is whose.
         progress: called after each batch with the number of its samples.
         on_output: called with what the model returned for each batch, so that accuracy comes from the same pass.
 
     Raises:
         DataError: no data, or a batch without tensors.
         TraceError: a weight holds NaN, or an operand NaN or infinity before its layer is known to be real-valued; or
-            the model cannot be traced.
+            the model cannot be traced, or its batches not be cut into samples for `per_sample`.
         UncountedError: see `strict`.
     """
     if not isinstance(model, nn.Module):
@@ -63,6 +70,7 @@ def trace(
         if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
             raise TraceError(f"trace: {name} must be a whole number of at least 1, or None (got {value!r})")
     recorder = Recorder(model)
+    log = SampleLog() if per_sample else None
     seen = 0
     with ExitStack() as restore:
         restore.callback(recorder.close)
@@ -70,22 +78,31 @@ def trace(
         _eval_mode(model, restore)
         restore.enter_context(_exact_arithmetic())
         restore.enter_context(watcher.registered())
-        for args, kwargs in batches(data):
+        for args, kwargs in single_samples(batches(data), batch_axis) if per_sample else batches(data):
             tensors = list(tensors_in((args, kwargs)))
             if not tensors:
                 raise DataError("trace: a batch holds no tensor; pass tensors, tuples or dicts of tensors")
-            size = _samples_of(tensors, batch_axis)
+            size = samples_of(tensors, batch_axis)
             recorder.begin_batch(tensors)
             output = _run(model, args, kwargs, watcher)
             recorder.end_batch(tensors_in(output), tensors)
             if on_output is not None:
                 on_output(output)
             seen += size
+            if log is not None:
+                log.take(_collect(recorder, model, seen, time_steps))
             if progress is not None:
                 progress(size)
         if not seen:
             raise DataError("trace: the data are empty; pass at least one sample")
+        if log is not None and samples not in (None, seen):
+            raise TraceError(
+                f"trace: per_sample found {seen} samples along axis {batch_axis} (got samples={samples}); "
+                "leave samples out, or check batch_axis"
+            )
         result = _collect(recorder, model, samples if samples is not None else seen, time_steps)
+        if log is not None:
+            result = log.finish(result)
     if strict and not result.coverage.complete:
         raise UncountedError(uncounted_message(result))
     return result
@@ -135,11 +152,6 @@ def _call(batch: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
     if isinstance(batch, Mapping):
         return (), dict(batch)
     raise DataError(f"trace: a batch must be a tensor, a tuple, a list or a dict (got {type(batch).__name__})")
-
-
-def _samples_of(tensors: list[Tensor], batch_axis: int) -> int:
-    """Size of the batch axis of the first tensor that has one."""
-    return next((tensor.shape[batch_axis] for tensor in tensors if tensor.dim() > batch_axis), 1)
 
 
 def _eval_mode(model: nn.Module, restore: ExitStack) -> None:

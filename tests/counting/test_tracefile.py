@@ -250,8 +250,9 @@ def test_the_file_is_what_the_format_says(real, tmp_path):
     document = json.loads(data)
     assert list(document) == [
         "format", "format_version", "model", "layers", "neurons", "elementwise", "coverage", "samples", "time_steps",
+        "per_sample",
     ]  # fmt: skip
-    assert (document["format"], document["format_version"]) == (FORMAT, 1)
+    assert (document["format"], document["format_version"]) == (FORMAT, 2)
     assert document["layers"][0]["connections"] == real.layers[0].connections
     assert document["layers"][0]["geometry"][0] == ["c_in", [1]]
 
@@ -342,11 +343,11 @@ HUGE = 10**400
 @pytest.mark.parametrize(
     ("steps", "message"),
     [
-        (("format_version", 2), "format_version must be 1 (got 2); update snn-energy, or write it again"),
-        (("format_version", True), "format_version must be 1 (got True); write"),
-        (("format_version", 1.0), "format_version must be 1 (got 1.0)"),
-        (("format_version", "1"), "format_version must be 1 (got '1')"),
-        (("format_version", ...), "format_version must be 1 (got None)"),
+        (("format_version", 3), "format_version must be 1 or 2 (got 3); update snn-energy, or write it again"),
+        (("format_version", True), "format_version must be 1 or 2 (got True); write"),
+        (("format_version", 1.0), "format_version must be 1 or 2 (got 1.0)"),
+        (("format_version", "1"), "format_version must be 1 or 2 (got '1')"),
+        (("format_version", ...), "format_version must be 1 or 2 (got None)"),
         (("samples", -1), "samples must be an integer >= 0 (got -1)"),
         (("samples", True), "samples must be an integer >= 0 (got True)"),
         (("samples", 3.0), "samples must be an integer >= 0 (got 3.0)"),
