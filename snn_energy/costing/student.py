@@ -32,7 +32,7 @@ def t_within(t: float, freedom: int) -> float:
 
 @lru_cache(maxsize=256)
 def t_quantile(within: float, freedom: int) -> float:
-    """The t for which Student's t with `freedom` >= 1 degrees of freedom lies between -t and t with this probability."""
+    """The t such that Student's t of `freedom` >= 1 degrees of freedom lies between -t and t with this probability."""
     if freedom > _SERIES_UP_TO:
         return _expansion(NormalDist().inv_cdf((1 + within) / 2), freedom)
     low, high = 0.0, 1.0
@@ -51,4 +51,4 @@ def _expansion(x: float, freedom: int) -> float:
         (((3 * square + 19) * square + 17) * square - 15) / 384,
         ((((79 * square + 776) * square + 1482) * square - 1920) * square - 945) / 92160,
     )
-    return x * (1 + sum(term / freedom**power for power, term in enumerate(terms, start=1)))
+    return x + x * math.fsum(term / float(freedom) ** power for power, term in enumerate(terms, start=1))

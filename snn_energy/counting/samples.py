@@ -206,6 +206,13 @@ def each_sample(trace: Trace, start: int = 0) -> Iterator[Trace]:
         yield replace(trace, **made, coverage=coverage, samples=1, per_sample=None)
 
 
+def blank(trace: Trace) -> Trace:
+    """What all samples of a trace have in common: its records with all counts that add up set to 0."""
+    made: dict[str, Any] = {part: tuple(_with_counts(part, trace, {})) for part in PARTS}
+    coverage = replace(trace.coverage, **{part: made.pop(part) for part in ("counted", "free", "uncounted")})
+    return replace(trace, **made, coverage=coverage, samples=0, per_sample=None)
+
+
 def _with_counts(part: str, trace: Trace, counts: Mapping[tuple[str, str, str], Mapping[str, int]]) -> Iterator[Record]:
     """The records of a part with only these counts; all others are 0."""
     for record in PARTS[part](trace):

@@ -8,7 +8,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,8 @@ from snn_energy.errors import MODEL_ERRORS, UsageError
 from snn_energy.models import InputSpec, checkpoint_path, load_checkpoint, load_state_dict_file
 from snn_energy.models.checkpoints import refuse_misfit
 from snn_energy.models.suggest import unknown
-from snn_energy.reporting.assessment import Assessment, assess, first_line
+from snn_energy.reporting.assessment import Assessment, assess
+from snn_energy.reporting.passes import first_line
 from snn_energy.training import ImageSet, dataset_names, load_images
 
 DEFAULT_BATCH_SIZE = 250
@@ -56,10 +57,18 @@ class Subject:
     images: ImageSet
     spec: InputSpec | None
     """How pixels become inputs; None divides 8-bit pixels by 255."""
-    dataset: str
+    describe: Callable[[int], str]
+    """What ran, in words, if it was this number of samples."""
 
-    def assess(self, *, batch_size: int = DEFAULT_BATCH_SIZE, **options: Any) -> Assessment:
-        """Assess this network on these data; `options` as in `assessment.assess`.
+    @property
+    def dataset(self) -> str:
+        """What is to run, in words."""
+        return self.describe(len(self.images))
+
+    def assess(
+        self, *, batch_size: int = DEFAULT_BATCH_SIZE, device: str | torch.device | None = None, **options: Any
+    ) -> Assessment:
+        """Assess this network on these data, on `device`, where it stays; `options` as in `assessment.assess`.
 
         Raises:
             UsageError: `batch_size` below 1.
@@ -68,17 +77,20 @@ class Subject:
             raise UsageError(f"batch size must be >= 1 (got {batch_size}); try {DEFAULT_BATCH_SIZE}")
 
         def batches() -> Iterable[tuple[Tensor, Tensor | None]]:
-            return self.images.batches(batch_size, self.spec)
+            made = self.images.batches(batch_size, self.spec)
+            return made if device is None else ((x.to(device), labels) for x, labels in made)
 
-        return assess(
-            self.model,
+        assessment = assess(
+            self.model if device is None else self.model.to(device),
             batches,
             layout=self.images.layout,
             dataset=self.dataset,
             model_name=self.name,
             checkpoint=self.checkpoint,
+            identity={"data set": self.dataset, "batch size": str(batch_size)},
             **options,
         )
+        return replace(assessment, dataset=self.describe(assessment.report.trace.samples))
 
 
 def checkpoint_subject(checkpoint: str, data: DataRequest, time_steps: int | None = None) -> Subject:
@@ -97,14 +109,14 @@ def checkpoint_subject(checkpoint: str, data: DataRequest, time_steps: int | Non
     if time_steps is not None:
         _set_time_steps(loaded.model, loaded.model_name, time_steps)
     source = loaded.dataset if data.source is None else data.source
-    images, text = _load(data, source, loaded.input.shape, loaded.classes, resize=data.resize)
+    images, describe = _load(data, source, loaded.input.shape, loaded.classes, resize=data.resize)
     return Subject(
         model=loaded.model,
         name=loaded.model_name,
         checkpoint=path.name,
         images=images,
         spec=loaded.input,
-        dataset=text,
+        describe=describe,
     )
 
 
@@ -134,14 +146,14 @@ def factory_subject(
         _load_weights(model, Path(weights), factory)
     if time_steps is not None:
         _set_time_steps(model, factory, time_steps)
-    images, text = _load(data, data.source, shape, None, resize=data.resize or shape is not None)
+    images, describe = _load(data, data.source, shape, None, resize=data.resize or shape is not None)
     return Subject(
         model=model.eval(),
         name=factory,
         checkpoint=None if weights is None else Path(weights).name,
         images=images,
         spec=None,
-        dataset=text,
+        describe=describe,
     )
 
 
@@ -152,8 +164,8 @@ def _load(
     classes: tuple[str, ...] | None,
     *,
     resize: bool,
-) -> tuple[ImageSet, str]:
-    """The images and what to call them: names without folders, so that reports agree between machines."""
+) -> tuple[ImageSet, Callable[[int], str]]:
+    """The images and what to call a number of them: names without folders, so that reports agree between machines."""
     images = load_images(
         source,
         data.split,
@@ -167,8 +179,13 @@ def _load(
     if data.samples is not None:
         images = images.head(data.samples)
     which = f"{source}, {data.split} split" if source in dataset_names() else Path(source).resolve().name
-    count = f"all {available:,}" if len(images) == available else f"first {len(images):,} of {available:,}"
-    return images, f"{which}, {count} samples" if available != 1 else f"{which}, 1 sample"
+
+    def describe(used: int) -> str:
+        if available == 1:
+            return f"{which}, 1 sample"
+        return f"{which}, {f'all {available:,}' if used == available else f'first {used:,} of {available:,}'} samples"
+
+    return images, describe
 
 
 def _set_time_steps(model: nn.Module, name: str, time_steps: int) -> None:

@@ -33,6 +33,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "exporting": {"counting"},
     "reporting": {"counting", "hardware", "costing", "baselines", "models", "training"},
     "cli": {"counting", "hardware", "costing", "baselines", "models", "training", "exporting", "reporting"},
+    "__main__": {"cli"},
 }
 
 # What a part may name in annotations alone, under TYPE_CHECKING.
