@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import chain
 from typing import Any, TypeAlias
 
 from snn_energy.counting.counts import (
@@ -103,8 +104,7 @@ def _packed(whole: Trace, columns: Mapping[Place, Sequence[int]], count: int) ->
     for place, total, _ in cells(whole):
         if total:
             values = columns[place]
-            same = values.count(values[0]) == count
-            packed.append(_column(place, tuple(values[:1]) if same else tuple(values)))
+            packed.append(_column(place, tuple(values[:1] if values.count(values[0]) == count else values)))
     return PerSample(count=count, columns=tuple(packed))
 
 
@@ -125,7 +125,7 @@ def joined(a: Trace, b: Trace, merged: Trace) -> PerSample:
     columns: dict[Place, tuple[int, ...]] = {}
     for place, total, unit in cells(merged):
         if total:
-            columns[place] = tuple(value for part in parts for value in part(place, unit))
+            columns[place] = tuple(chain.from_iterable(part(place, unit) for part in parts))
     return _packed(merged, columns, count)
 
 

@@ -222,12 +222,13 @@ def assess(
     twin_report = price(twin_facts, profile, method)
     if strict:
         _refuse_unpriced(twin_report, f"the ANN twin of {name}")
+    totals = facts.without_samples()  # a ratio of totals: nobody asks for its distribution
     opinion, missing = _ask_fvcore(twin, batches, batch_axis, time_axis)
     return Assessment(
         **named,
         baseline=twin_report,
         comparisons=tuple(
-            compare(price(facts, profile, each), price(twin_facts, profile, each)) for each in (DENSE, ZERO_SKIPPING)
+            compare(price(totals, profile, each), price(twin_facts, profile, each)) for each in (DENSE, ZERO_SKIPPING)
         ),
         second_opinion=opinion,
         second_opinion_missing=missing,
