@@ -139,7 +139,7 @@ def test_alone_nothing_is_sent() -> None:
     def fail() -> bytes:
         raise UsageError("as it is")
 
-    with pytest.raises(UsageError, match="^as it is$"):
+    with pytest.raises(UsageError, match=r"^as it is$"):
         ALONE.gather(fail)
     assert Ranks(rank=1, size=2) != ALONE
 

@@ -332,7 +332,7 @@ def edited(tmp_path: Any, change: Any) -> Any:
         (lambda d, c, f: f["events"].update(values=[2, 4, True]), "values[2] must be an integer >= 0 (got True)"),
         (lambda d, c, f: f["events"].update(field="macs"), "must be the only one of a count of this trace"),
         (lambda d, c, f: c.append(c[0]), "must be the only one of a count of this trace"),
-        (lambda d, c, f: c.remove(f["events"]), "per_sample.columns has no column for 'layers', '(model)', '', 'events'"),
+        (lambda d, c, f: c.remove(f["events"]), "has no column for 'layers', '(model)', '', 'events'"),
         (lambda d, c, f: c.reverse(), "per_sample.columns must be in the order of the trace"),
         (lambda d, c, f: f["calls"].update(values=[1, 1, 1]), "with one value where all samples are equal"),
         (lambda d, c, f: d.update(format_version=1), "the trace has the unknown key 'per_sample'"),

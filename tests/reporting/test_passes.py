@@ -338,7 +338,7 @@ def test_strict_is_about_every_batch(tmp_path):
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return torch.fft.fft(self.neuron(self.fc(x.flatten(1))[None]).mean(0)).real
 
-    with pytest.raises(UncountedError, match="^strict: "):
+    with pytest.raises(UncountedError, match=r"^strict: "):
         assess(Odd(), digits(), strict=True, keeper=Keeper(tmp_path / "t.json"))
 
 
