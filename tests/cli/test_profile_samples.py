@@ -61,7 +61,7 @@ def files(tmp_path_factory):
         dataset="digits",
         training={"seed": 0},
     )
-    (folder / "user_net.py").write_text(NETWORK, encoding="utf-8")
+    (folder / "sampled_net.py").write_text(NETWORK, encoding="utf-8")
     return folder
 
 
@@ -194,7 +194,7 @@ def shell(files, *words, launcher=(), **environment):
     return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
 
-OWN = ("profile", "--model", "user_net:Net", "--data", "digits", "--samples", 45, "--batch-size", 10, "--json")
+OWN = ("profile", "--model", "sampled_net:Net", "--data", "digits", "--samples", 45, "--batch-size", 10, "--json")
 
 
 def test_ctrl_c_and_resume(run, files, tmp_path):
@@ -279,8 +279,8 @@ def test_more_processes_than_batches(run, files):
     [
         (("profile", "small.pt", "--data", "nope.npy"), "error: nope.npy: no such file or folder"),
         (
-            ("profile", "--model", "user_net:Fails", "--data", "digits"),
-            "error: rank 1 of 2: --model user_net:Fails failed (ValueError: no such thing here); check its arguments",
+            ("profile", "--model", "sampled_net:Fails", "--data", "digits"),
+            "error: rank 1 of 2: --model sampled_net:Fails failed (ValueError: no such thing here); check its arguments",
         ),
         (("profile", "small.pt", "--output", "/dev/full"), 'error: rank 0 of 2: cannot write "/dev/full"'),
     ],
