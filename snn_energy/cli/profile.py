@@ -178,9 +178,11 @@ def profile_command(
             else:
                 assert checkpoint is not None
                 subject = checkpoint_subject(checkpoint, wanted, time_steps)
-            # Nothing can lie beside a pipe or a device.
-            keeps = trace is not None and (trace.is_file() or not trace.exists())
-            keeper = Keeper(trace, resume=resume) if trace is not None and keeps else None
+            keeper = None
+            if trace is not None and (trace.is_file() or not trace.exists()):
+                keeper = Keeper(trace.resolve() if trace.is_symlink() else trace, resume=resume)
+            if resume and keeper is None:
+                raise UsageError(f"{trace}: --resume needs a file, and nothing can lie beside a pipe or a device")
             return _Run(form=form, subject=subject, prices=prices, until=target, device=place, keeper=keeper)
 
         run = together(ranks, prepare)

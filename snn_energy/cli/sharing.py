@@ -30,9 +30,13 @@ def shared_run(device: str) -> Iterator[Ranks | None]:
         yield None
         return
 
-    from snn_energy.counting.ranks import launched_ranks
+    import torch
 
-    with launched_ranks(device) as ranks:
+    from snn_energy.counting.ranks import launched_ranks, local_rank
+
+    # Without a GPU the processes can still talk, to say so once: see `chosen_device`.
+    has_gpu = device == "cuda" and local_rank() < torch.cuda.device_count()
+    with launched_ranks("cuda" if has_gpu else "cpu") as ranks:
         try:
             yield None if ranks.size == 1 else ranks
         except SnnEnergyError as problem:

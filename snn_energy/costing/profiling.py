@@ -45,9 +45,9 @@ def profile(
         return price(trace(model, data, **options), hardware=hardware, method=method)
     if options.pop("samples", None) is not None:
         raise UsageError("profile: until decides how many samples run (got samples as well); leave one of them out")
-    profile = hardware if isinstance(hardware, Hardware) else load_hardware(hardware)
-    price(Trace(samples=1), profile, method)  # an unknown method should fail before the network runs
-    enough = Stopper(checked_target(until), profile, method)
+    prices = hardware if isinstance(hardware, Hardware) else load_hardware(hardware)
+    price(Trace(samples=1), prices, method)  # an unknown method should fail before the network runs
+    enough = Stopper(checked_target(until), prices, method)
     facts = Trace()
     for args, kwargs in batches(data):
         facts = facts + trace(model, kwargs or args, **{**options, "per_sample": True})
@@ -55,4 +55,4 @@ def profile(
             break
     if not facts.samples:
         raise DataError("profile: the data are empty; pass at least one sample")
-    return price(facts, profile, method)
+    return price(facts, prices, method)

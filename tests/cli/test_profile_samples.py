@@ -154,6 +154,7 @@ def test_what_is_no_percentage(text):
         (("--resume",), "--resume goes on from FILE.partial beside the trace file: give --trace FILE as well"),
         (("--device", "tpu"), "--device must be one of cpu, cuda (got 'tpu')"),
         (("--until", "1"), "--until must be a percentage"),
+        (("--resume", "--trace", "/dev/null"), "/dev/null: --resume needs a file"),
     ],
 )
 def test_wrong_usage_is_one_line(run, words, message):
@@ -219,6 +220,16 @@ def test_ctrl_c_and_resume(run, files, tmp_path):
     assert trace.read_bytes() == (tmp_path / "whole.json.gz").read_bytes()
 
 
+def test_a_trace_written_through_a_link_or_into_a_device(run, tmp_path):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "t.json").symlink_to(tmp_path / "folder" / "real.json")
+    for path in (tmp_path / "t.json", "/dev/null"):
+        result = run(*SMALL, "--no-baseline", "--trace", path, "--output", tmp_path / "r.json")
+        assert result.exit_code == 0, result.stderr
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["folder", "r.json", "real.json", "t.json"]
+    assert load_trace(tmp_path / "folder" / "real.json").samples == 45
+
+
 def test_an_old_partial_trace_is_named(run, tmp_path):
     trace, partial = tmp_path / "t.json", tmp_path / "t.json.partial"
     result = run(*SMALL, "--no-baseline", "--trace", trace, "--resume", "--output", tmp_path / "r.json")
@@ -280,7 +291,12 @@ def test_more_processes_than_batches(run, files):
         (("profile", "small.pt", "--data", "nope.npy"), "error: nope.npy: no such file or folder"),
         (
             ("profile", "--model", "sampled_net:Fails", "--data", "digits"),
-            "error: rank 1 of 2: --model sampled_net:Fails failed (ValueError: no such thing here); check its arguments",
+            "error: rank 1 of 2: --model sampled_net:Fails failed (ValueError: no such thing here); check",
+        ),
+        pytest.param(
+            ("profile", "small.pt", "--device", "cuda"),
+            "error: rank 0 of 2: --device cuda: process 0 of this machine needs a GPU of its own (got 0 GPUs); start",
+            marks=pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU"),
         ),
         (("profile", "small.pt", "--output", "/dev/full"), 'error: rank 0 of 2: cannot write "/dev/full"'),
     ],
