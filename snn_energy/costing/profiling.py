@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from snn_energy.costing.report import Report
 from snn_energy.costing.stopping import Stopper, checked_target
 from snn_energy.counting.counts import Trace
 from snn_energy.counting.tracing import batches, trace
-from snn_energy.errors import DataError, UsageError
+from snn_energy.errors import UsageError
 from snn_energy.hardware import Hardware, load_hardware
 
 
@@ -48,11 +49,14 @@ def profile(
     prices = hardware if isinstance(hardware, Hardware) else load_hardware(hardware)
     price(Trace(samples=1), prices, method)  # an unknown method should fail before the network runs
     enough = Stopper(checked_target(until), prices, method)
-    facts = Trace()
-    for args, kwargs in batches(data):
-        facts = facts + trace(model, kwargs or args, **{**options, "per_sample": True})
-        if enough(facts):
-            break
-    if not facts.samples:
-        raise DataError("profile: the data are empty; pass at least one sample")
+    so_far: list[Callable[[], Trace]] = []
+
+    def watched() -> Iterator[Any]:
+        for args, kwargs in batches(data):
+            yield kwargs or args
+            # Asked for another batch, the tracer is through with this one.
+            if enough(so_far[0]()):
+                return
+
+    facts = trace(model, watched(), on_start=so_far.append, **{**options, "per_sample": True})
     return price(facts, prices, method)

@@ -40,6 +40,7 @@ def trace(
     per_sample: bool = False,
     progress: Progress | None = None,
     on_output: Callable[[Any], None] | None = None,
+    on_start: Callable[[Callable[[], Trace]], None] | None = None,
 ) -> Trace:
     """Run `model` on `data` and count every accumulate, multiply-accumulate, spike and neuron update exactly.
 
@@ -57,6 +58,8 @@ def trace(
             can tell whose row is whose.
         progress: called after each batch with the number of its samples.
         on_output: called with what the model returned for each batch, so that accuracy comes from the same pass.
+        on_start: called before the first batch with a function that returns the trace so far; `data` may call that
+            whenever it is asked for a batch, since the batches before are through then.
 
     Raises:
         DataError: no data, or a batch without tensors.
@@ -72,6 +75,13 @@ def trace(
     recorder = Recorder(model)
     log = SampleLog() if per_sample else None
     seen = 0
+
+    def so_far() -> Trace:
+        found = _collect(recorder, model, seen, time_steps)
+        return found if log is None else log.finish(found)
+
+    if on_start is not None:
+        on_start(so_far)
     with ExitStack() as restore:
         restore.callback(recorder.close)
         watcher = Watcher(recorder, CountingMode(recorder))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 
 import torch
@@ -28,7 +28,7 @@ Batches = Callable[[], Iterable[Batch]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Steps:
-    """Why a pass goes batch by batch: each batch is traced by itself, and what it gave is added up in order."""
+    """Why a pass goes batch by batch, and is asked after each one."""
 
     ranks: Ranks = ALONE
     """Processes that share the data: batches are dealt out in turn, and every rank ends with the whole."""
@@ -71,8 +71,14 @@ class Pass:
         """
         return self._stepwise(batches, steps) if steps.needed else self._traced(batches, self.progress)
 
-    def _traced(self, batches: Iterable[Batch], progress: Callable[[int], None] | None) -> Outcome:
-        tally = _Tally(self.time_axis)
+    def _traced(
+        self,
+        batches: Iterable[Batch],
+        progress: Callable[[int], None] | None,
+        tally: _Tally | None = None,
+        on_start: Callable[[Callable[[], Trace]], None] | None = None,
+    ) -> Outcome:
+        tally = tally or _Tally(self.time_axis)
         with failures_named(self.name, tally, self.remedy):
             facts = trace(
                 self.model,
@@ -83,46 +89,60 @@ class Pass:
                 per_sample=self.per_sample,
                 progress=progress,
                 on_output=tally if self.scored else None,
+                on_start=on_start,
             )
         return Outcome(trace=facts, score=tally.score, batches=tally.batches)
 
     def _stepwise(self, batches: Iterable[Batch], steps: Steps) -> Outcome:
-        ranks, source = steps.ranks, iter(batches)
-        # One tuple, replaced as a whole: an interrupt between two assignments must not tear it.
-        state = done, seen, random = self._resumed(source, steps)
-        digest = seen
-        if self.progress is not None and done.batches:
-            self.progress(done.trace.samples)
-        finished = steps.enough is not None and bool(done.batches) and steps.enough(done.trace)
+        source = iter(batches)
+        state = self._resumed(source, steps)
+        if self.progress is not None and state.done.batches:
+            self.progress(state.done.trace.samples)
         try:
-            while not finished:
-                dealt = list(islice(source, ranks.size))
-                if not dealt:
-                    break
-                for batch, part in zip(dealt, self._round(dealt, ranks), strict=True):
-                    done = done + part
-                    if steps.keeper is not None:
-                        digest = digest.with_batch(batch)
-                        random = torch.get_rng_state().numpy().tobytes().hex() if ranks.size == 1 else None
-                    state = done, digest, random
-                    if self.progress is not None and ranks.size > 1:
-                        self.progress(part.trace.samples)
-                    if steps.enough is not None and steps.enough(done.trace):
-                        finished = True
-                        break
-                _keep(steps, state)
+            if not (state.done.batches and _is_enough(steps, state.done)):
+                (self._alone if steps.ranks.size == 1 else self._shared)(source, steps, state)
         except BaseException:
             _keep(steps, state, now=True)
             raise
-        if not done.batches:
+        if not state.done.batches:
             raise DataError("assess: the data are empty; pass at least one sample")
         _keep(steps, state, now=True)
-        return done
+        return state.done
+
+    def _alone(self, source: Iterator[Batch], steps: Steps, state: _State) -> None:
+        """One trace of all batches that are left: whatever a network keeps from batch to batch stays known as data."""
+        first = next(source, None)
+        if first is None:
+            return
+        before, tally = state.done, _Tally(self.time_axis)
+        so_far: list[Callable[[], Trace]] = []
+
+        def watched() -> Iterator[Batch]:
+            for batch in chain([first], source):
+                yield batch
+                # Asked for another batch, the tracer is through with this one.
+                done = before + Outcome(trace=so_far[0](), score=tally.score, batches=tally.batches)
+                random = torch.get_rng_state().numpy().tobytes().hex() if steps.keeper is not None else None
+                state.put(done, batch if steps.keeper is not None else None, random)
+                _keep(steps, state)
+                if _is_enough(steps, done):
+                    return
+
+        self._traced(watched(), self.progress, tally, so_far.append)
+
+    def _shared(self, source: Iterator[Batch], steps: Steps, state: _State) -> None:
+        """Rounds of one batch for each rank, each batch a trace of its own, added up in the order of the data."""
+        while dealt := list(islice(source, steps.ranks.size)):
+            for batch, part in zip(dealt, self._round(dealt, steps.ranks), strict=True):
+                state.put(state.done + part, batch if steps.keeper is not None else None, None)
+                if self.progress is not None:
+                    self.progress(part.trace.samples)
+                if _is_enough(steps, state.done):
+                    return
+            _keep(steps, state)
 
     def _round(self, dealt: list[Batch], ranks: Ranks) -> list[Outcome]:
         """What each of at most one batch per rank gave; in the end every rank knows all."""
-        if ranks.size == 1:
-            return [self._traced(dealt, self.progress)]
 
         def mine() -> bytes:
             if ranks.rank >= len(dealt):
@@ -132,11 +152,11 @@ class Pass:
         parts = ranks.gather(mine)[: len(dealt)]
         return [outcome_of_bytes(part, f"rank {rank}")[0] for rank, part in enumerate(parts)]
 
-    def _resumed(self, source: Iterator[Batch], steps: Steps) -> tuple[Outcome, DataDigest, str | None]:
+    def _resumed(self, source: Iterator[Batch], steps: Steps) -> _State:
         """The state on disk, if there is one, with the batches that it holds skipped; else an empty one."""
         keeper, seen = steps.keeper, DataDigest()
         if keeper is None:
-            return Outcome(), seen, None
+            return _State()
         # Only rank 0 need see the file.
         stored = steps.ranks.gather(lambda: keeper.stored() if steps.ranks.rank == 0 else b"")[0]
         done, head = keeper.begin(steps.identity or {}, stored)
@@ -150,11 +170,36 @@ class Pass:
         random = head.get("random")
         if isinstance(random, str) and steps.ranks.size == 1:
             torch.set_rng_state(torch.frombuffer(bytearray.fromhex(random), dtype=torch.uint8))
-        return done, seen, random
+        return _State(done, seen, random)
 
 
-def _keep(steps: Steps, state: tuple[Outcome, DataDigest, str | None], *, now: bool = False) -> None:
-    done, seen, random = state
+class _State:
+    """How far a pass is: replaced as a whole, so that an interrupt between two assignments cannot tear it."""
+
+    def __init__(self, done: Outcome | None = None, seen: DataDigest | None = None, random: str | None = None) -> None:
+        self._now = done or Outcome(), seen or DataDigest(), random
+
+    @property
+    def done(self) -> Outcome:
+        """What the batches that are through gave."""
+        return self._now[0]
+
+    def put(self, done: Outcome, batch: Batch | None, random: str | None) -> None:
+        """Note that one more batch is through; it goes into the digest of the data if it is given."""
+        seen = self._now[1]
+        self._now = done, seen if batch is None else seen.with_batch(batch), random
+
+    def parts(self) -> tuple[Outcome, DataDigest, str | None]:
+        """What was done, a digest of the data that it was done on, and the random numbers after it."""
+        return self._now
+
+
+def _is_enough(steps: Steps, done: Outcome) -> bool:
+    return steps.enough is not None and steps.enough(done.trace)
+
+
+def _keep(steps: Steps, state: _State, *, now: bool = False) -> None:
+    done, seen, random = state.parts()
     if steps.keeper is not None and steps.ranks.rank == 0 and done.batches:
         steps.keeper.note(done, seen.text(), random, now=now)
 

@@ -124,6 +124,31 @@ def test_steps_give_what_a_run_at_once_gives(tmp_path):
     assert stepwise == assess(lively_cnn(), digits(50, 8), dataset="d").to_json()
 
 
+class Keeping(nn.Module):
+    """Keeps its membrane potential from batch to batch, as simulators do that nobody resets."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(4)
+        self.fc, self.decay, self.out = nn.Linear(64, 6, bias=False), nn.Parameter(torch.tensor(0.9)), nn.Linear(6, 10)
+        self.potential = None
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        current = self.fc(x.flatten(1))
+        kept = torch.zeros_like(current) if self.potential is None else self.potential
+        self.potential = self.decay * kept + current
+        return self.out((self.potential > 0.3).float())
+
+
+@pytest.mark.parametrize("options", [{}, {"per_sample": True}])
+def test_what_a_network_keeps_from_batch_to_batch_costs_the_same_in_steps(tmp_path, options):
+    stepwise = assess(Keeping(), digits(48, 8), keeper=Keeper(tmp_path / "t.json"), **options)
+    at_once = assess(Keeping(), digits(48, 8), **options)
+    assert stepwise.to_json() == at_once.to_json()
+    (leak,) = [record for record in stepwise.report.trace.elementwise if record.kind == "mul"]
+    assert leak.muls == 48 * 6
+
+
 def test_the_state_is_written_from_time_to_time(tmp_path):
     written = []
 
