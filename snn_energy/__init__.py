@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from snn_energy.counting.counts import Trace as Trace
     from snn_energy.counting.neurons import NeuronRow as NeuronRow
     from snn_energy.counting.neurons import register_neuron as register_neuron
+    from snn_energy.counting.ranks import merge_across_ranks as merge_across_ranks
     from snn_energy.counting.tracefile import load_trace as load_trace
     from snn_energy.counting.tracefile import save_trace as save_trace
     from snn_energy.counting.tracing import trace as trace
@@ -42,6 +43,7 @@ _HOME = {
     "load_checkpoint": "snn_energy.models.checkpoints",
     "load_hardware": "snn_energy.hardware",
     "load_trace": "snn_energy.counting.tracefile",
+    "merge_across_ranks": "snn_energy.counting.ranks",
     "price": "snn_energy.costing.pricing",
     "profile": "snn_energy.costing.profiling",
     "register_neuron": "snn_energy.counting.neurons",

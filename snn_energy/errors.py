@@ -39,6 +39,18 @@ class UncountedError(TraceError):
     """Strict mode met work that is not counted or not priced."""
 
 
+class RankError(SnnEnergyError):
+    """One of several processes that share a run failed; all of them raise it, with the exit code of that failure."""
+
+    def __init__(self, message: str, exit_code: int = 1) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
+class LostRankError(RankError):
+    """Another process that shares the run does not answer any more."""
+
+
 MODEL_ERRORS = (
     ArithmeticError,
     AssertionError,

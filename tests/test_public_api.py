@@ -64,7 +64,7 @@ SPIKES = (SAMPLES - 1) * HIDDEN * TIME_STEPS
 def test_the_interface_is_complete():
     promised = {
         "trace", "price", "profile", "compare", "ann_twin", "load_checkpoint", "list_hardware", "load_hardware",
-        "Trace", "Report", "SnnEnergyError",
+        "Trace", "Report", "SnnEnergyError", "merge_across_ranks",
     }  # fmt: skip
     assert promised <= set(se.__all__)
     assert set(dir(se)) >= set(se.__all__)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from snn_energy.cli.console import print_line
 from snn_energy.cli.rendering import (
     FormatOption,
     JsonOption,
@@ -31,6 +32,7 @@ NOT_IN_A_TRACE: Mapping[str, Any] = {
     "comparison": [],
     "second_opinion": None,
     "second_opinion_missing": "there is no ANN baseline to check",
+    "stopping": None,
 }
 """What `profile` adds to a priced trace, with the reason why it is not here."""
 
@@ -91,6 +93,10 @@ def _merged(paths: Sequence[Path]) -> Trace:
     total = load_trace(paths[0])
     for path in paths[1:]:
         part = load_trace(path)
+        if (total.per_sample is None) != (part.per_sample is None):
+            bare = path if part.per_sample is None else paths[0]
+            print_line(f"no distribution: {bare} has no per-sample records", to_stderr=True)
+            total, part = total.without_samples(), part.without_samples()
         try:
             total = total + part
         except TraceError as problem:

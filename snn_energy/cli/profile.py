@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from snn_energy.cli.console import print_line, progress
+from snn_energy.cli.group import INTERRUPTED
 from snn_energy.cli.rendering import (
     FormatOption,
     JsonOption,
@@ -17,7 +20,14 @@ from snn_energy.cli.rendering import (
     deliver,
     deliver_figure,
 )
-from snn_energy.errors import UsageError
+from snn_energy.cli.sharing import chosen_device, shared_run, together
+from snn_energy.errors import UncountedError, UsageError
+
+if TYPE_CHECKING:
+    from snn_energy.counting.ranks import Ranks
+    from snn_energy.hardware import Hardware
+    from snn_energy.reporting.partial import Keeper
+    from snn_energy.reporting.subject import Subject
 
 
 def profile_command(
@@ -100,6 +110,24 @@ def profile_command(
         bool,
         typer.Option("--fold/--no-fold", help="Fold a batch norm right behind a layer into it, or count it."),
     ] = True,
+    per_sample: Annotated[
+        bool,
+        typer.Option(
+            "--per-sample",
+            help="Run each sample by itself, for the distribution of the energy: slower, and exact in any network, "
+            "whichever way it folds time into the batch.",
+        ),
+    ] = False,
+    until: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PERCENT",
+            help="Stop after the first batch, from 30 samples on, at which the 95 % interval of the mean energy "
+            "reaches no further than this to either side, like 1%; implies --per-sample.",
+            show_default=False,
+        ),
+    ] = None,
+    device: Annotated[str, typer.Option(metavar="cpu|cuda", help="Where the network runs.")] = "cpu",
     strict: Annotated[bool, typer.Option("--strict", help="Fail if any work is not counted or not priced.")] = False,
     format: FormatOption = None,
     json: JsonOption = False,
@@ -112,10 +140,14 @@ def profile_command(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Save the counts, to price them again with snn-energy price; .gz compresses.",
+            help="Save the counts, to price them again with snn-energy price; .gz compresses. Until the run is "
+            "through, FILE.partial holds what is done.",
             show_default=False,
         ),
     ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="With --trace: go on from FILE.partial, after an interrupt.")
+    ] = False,
 ) -> None:
     """Report the energy of a network, layer by layer.
 
@@ -131,67 +163,164 @@ def profile_command(
       snn-energy profile fashion-cnn --encode rate --encode-steps 8 --layout TN
       snn-energy profile --model my_net:build --data nmnist --data-dir N --frames 10 --layout TN
       snn-energy profile my.onnx --data x.npy
+      snn-energy profile fashion-cnn --until 1% --batch-size 50
+      torchrun --nproc-per-node 2 -m snn_energy profile fashion-cnn
     """
-    form = chosen_format(format, json, output)
-    for path in (output, plot, trace):
-        check_writable(path)
-    if trace is not None and trace.resolve() in {path.resolve() for path in (output, plot) if path is not None}:
-        raise UsageError(f"{trace}: --trace and another option write this file; give each its own name")
-    if checkpoint is None and model is None:
-        raise UsageError("nothing to profile: name a checkpoint, like fashion-cnn, or give --model MODULE:FACTORY")
-    if plot is not None:
-        from snn_energy.reporting.plots import figure_suffix
+    with shared_run(device) as ranks:
 
-        figure_suffix(plot)
-    from snn_energy.hardware import load_hardware
+        def prepare() -> _Run:
+            form = chosen_format(format, json, output)
+            for path in (output, plot, trace):
+                check_writable(path)
+            if trace is not None and trace.resolve() in {path.resolve() for path in (output, plot) if path is not None}:
+                raise UsageError(f"{trace}: --trace and another option write this file; give each its own name")
+            if resume and trace is None:
+                raise UsageError("--resume goes on from FILE.partial beside the trace file: give --trace FILE as well")
+            if checkpoint is None and model is None:
+                raise UsageError(
+                    "nothing to profile: name a checkpoint, like fashion-cnn, or give --model MODULE:FACTORY"
+                )
+            target = None if until is None else parsed_share(until)
+            if plot is not None:
+                from snn_energy.reporting.plots import figure_suffix
 
-    prices = load_hardware(hardware)
+                figure_suffix(plot)
+            from snn_energy.hardware import load_hardware
 
-    from snn_energy.reporting.graphfile import is_graph_file
-    from snn_energy.reporting.subject import DataRequest, checkpoint_subject, factory_subject, graph_subject
+            prices = load_hardware(hardware)
+            place = chosen_device(device)
 
-    wanted = DataRequest(
-        source=data,
-        split=split,
-        data_dir=data_dir,
-        layout=layout,
-        resize=resize,
-        image_size=image_size,
-        samples=samples,
-        encode=encode,
-        encode_steps=encode_steps,
-        seed=seed,
-        frames=frames,
-        bin_ms=bin_ms,
-    )
-    if model is not None:
-        subject = factory_subject(
-            model, wanted, weights=checkpoint, arguments=model_args, time_steps=time_steps, seed=seed
+            from snn_energy.reporting.graphfile import is_graph_file
+            from snn_energy.reporting.partial import Keeper
+            from snn_energy.reporting.subject import DataRequest, checkpoint_subject, factory_subject, graph_subject
+
+            wanted = DataRequest(
+                source=data,
+                split=split,
+                data_dir=data_dir,
+                layout=layout,
+                resize=resize,
+                image_size=image_size,
+                samples=samples,
+                encode=encode,
+                encode_steps=encode_steps,
+                seed=seed,
+                frames=frames,
+                bin_ms=bin_ms,
+            )
+            if model is not None:
+                subject = factory_subject(
+                    model, wanted, weights=checkpoint, arguments=model_args, time_steps=time_steps, seed=seed
+                )
+            elif checkpoint is not None and is_graph_file(checkpoint):
+                if time_steps is not None:
+                    raise UsageError(
+                        f"--time-steps: the time steps of {checkpoint} are fixed; export it again with others"
+                    )
+                subject = graph_subject(checkpoint, wanted, trust=trust)
+            else:
+                assert checkpoint is not None
+                subject = checkpoint_subject(checkpoint, wanted, time_steps)
+            keeper = None
+            if trace is not None and (trace.is_file() or not trace.exists()):
+                keeper = Keeper(trace.resolve() if trace.is_symlink() else trace, resume=resume)
+            if resume and keeper is None:
+                raise UsageError(f"{trace}: --resume needs a file, and nothing can lie beside a pipe or a device")
+            return _Run(form=form, subject=subject, prices=prices, until=target, device=place, keeper=keeper)
+
+        run = together(ranks, prepare)
+        speaks = ranks is None or ranks.rank == 0
+        if speaks:
+            _remark(run, ranks, resume=resume, batch_size=batch_size)
+        total = len(run.subject.images) * (2 if baseline and run.subject.has_twin else 1)
+        try:
+            with progress("profiling", total) if speaks else nullcontext(None) as advance:
+                assessment = run.subject.assess(
+                    batch_size=batch_size,
+                    device=run.device,
+                    hardware=run.prices,
+                    method=method,
+                    strict=strict,
+                    baseline=baseline,
+                    fold=fold,
+                    progress=advance,
+                    per_sample=per_sample,
+                    until=run.until,
+                    keeper=run.keeper,
+                    **({} if ranks is None else {"ranks": ranks}),
+                )
+        except KeyboardInterrupt:
+            if speaks and run.keeper is not None and run.keeper.exists():
+                print_line(
+                    f"interrupted; {run.keeper.path} holds what is done: go on with the same command and --resume",
+                    to_stderr=True,
+                )
+                raise typer.Exit(INTERRUPTED) from None
+            raise
+
+        def hand_over() -> None:
+            if not speaks:
+                return
+            document = assessment.to_dict()
+            if trace is not None:
+                from snn_energy.counting.tracefile import save_trace
+
+                save_trace(assessment.report.trace, trace)
+                print_line(f"wrote {trace}", to_stderr=True)
+                if run.keeper is not None:
+                    run.keeper.remove()
+            if plot is not None:
+                deliver_figure(document, "layers", plot)
+            deliver(document, run.form, output)
+
+        together(ranks, hand_over)
+        stopping = assessment.stopping
+        if strict and stopping is not None and not stopping.reached:
+            raise UncountedError(
+                f"strict: --until {until} was not reached by {stopping.samples} samples; give more samples, or a wider "
+                "interval"
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Run:
+    """What the options make, before anything runs."""
+
+    form: str
+    subject: Subject
+    prices: Hardware
+    until: float | None
+    device: str | None
+    keeper: Keeper | None
+
+
+def parsed_share(text: str) -> float:
+    """A share of the mean written as a percentage, like 1% or 0.5 %.
+
+    Raises:
+        UsageError: not a percentage above 0 and below 100.
+    """
+    try:
+        share = float(text.strip().removesuffix("%")) / 100
+    except ValueError:
+        share = -1.0
+    if not text.strip().endswith("%") or not 0 < share < 1:
+        raise UsageError(f"--until must be a percentage above 0% and below 100%, like 1% (got {text!r})")
+    return share
+
+
+def _remark(run: _Run, ranks: Ranks | None, *, resume: bool, batch_size: int) -> None:
+    """Say what a user may not expect: an old partial trace, processes without work."""
+    keeper = run.keeper
+    if keeper is not None and keeper.exists() and not resume:
+        print_line(
+            f"{keeper.path} is of an interrupted run, which --resume would go on with; beginning anew", to_stderr=True
         )
-    elif checkpoint is not None and is_graph_file(checkpoint):
-        if time_steps is not None:
-            raise UsageError(f"--time-steps: the time steps of {checkpoint} are fixed; export it again with others")
-        subject = graph_subject(checkpoint, wanted, trust=trust)
-    else:
-        assert checkpoint is not None
-        subject = checkpoint_subject(checkpoint, wanted, time_steps)
-    passes = 2 if baseline and subject.has_twin else 1
-    with progress("profiling", len(subject.images) * passes) as advance:
-        assessment = subject.assess(
-            batch_size=batch_size,
-            hardware=prices,
-            method=method,
-            strict=strict,
-            baseline=baseline,
-            fold=fold,
-            progress=advance,
+    if keeper is not None and resume and not keeper.exists():
+        print_line(f"nothing to resume, there is no {keeper.path}; beginning anew", to_stderr=True)
+    if ranks is not None and batch_size > 0 and (batches := -(-len(run.subject.images) // batch_size)) < ranks.size:
+        print_line(
+            f"{ranks.size - batches} of {ranks.size} processes have no work: {len(run.subject.images):,} samples make "
+            f"{batches} batches of {batch_size}; choose a smaller --batch-size",
+            to_stderr=True,
         )
-    document = assessment.to_dict()
-    if trace is not None:
-        from snn_energy.counting.tracefile import save_trace
-
-        save_trace(assessment.report.trace, trace)
-        print_line(f"wrote {trace}", to_stderr=True)
-    if plot is not None:
-        deliver_figure(document, "layers", plot)
-    deliver(document, form, output)

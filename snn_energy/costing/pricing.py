@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from snn_energy.costing import arithmetic  # noqa: F401  registers its methods
 from snn_energy.costing.methods import METHODS
 from snn_energy.costing.report import Report
 from snn_energy.counting.counts import Trace
+from snn_energy.counting.samples import each_sample
 from snn_energy.errors import TraceError, UsageError
 from snn_energy.hardware import Hardware, load_hardware
 
@@ -17,7 +19,7 @@ DEFAULT_METHOD = "arithmetic"
 
 
 def price(trace: Trace, hardware: str | Path | Hardware = DEFAULT_HARDWARE, method: str = DEFAULT_METHOD) -> Report:
-    """Turn counts into energies (pJ, totals over all samples).
+    """Turn counts into energies (pJ, totals over all samples), and into one for each sample where the trace tells.
 
     Args:
         trace: what happened.
@@ -37,4 +39,7 @@ def price(trace: Trace, hardware: str | Path | Hardware = DEFAULT_HARDWARE, meth
         meant = f"did you mean {close[0]!r}? " if close else ""
         raise UsageError(f"price: unknown method {method!r}; {meant}known: {', '.join(sorted(METHODS))}")
     profile = hardware if isinstance(hardware, Hardware) else load_hardware(hardware)
-    return chosen(trace, profile)
+    report = chosen(trace, profile)
+    if trace.per_sample is None:
+        return report
+    return replace(report, samples_pj=tuple(chosen(sample, profile).energy_pj for sample in each_sample(trace)))

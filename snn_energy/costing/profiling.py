@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,11 @@ from torch import nn
 
 from snn_energy.costing.pricing import DEFAULT_HARDWARE, DEFAULT_METHOD, price
 from snn_energy.costing.report import Report
-from snn_energy.counting.tracing import trace
-from snn_energy.hardware import Hardware
+from snn_energy.costing.stopping import Stopper, checked_target
+from snn_energy.counting.counts import Trace
+from snn_energy.counting.tracing import batches, trace
+from snn_energy.errors import UsageError
+from snn_energy.hardware import Hardware, load_hardware
 
 
 def profile(
@@ -18,6 +22,8 @@ def profile(
     data: Any,
     hardware: str | Path | Hardware = DEFAULT_HARDWARE,
     method: str = DEFAULT_METHOD,
+    *,
+    until: float | None = None,
     **options: Any,
 ) -> Report:
     """Run `model` on `data` once and price what happened: `price(trace(model, data), hardware, method)`.
@@ -27,9 +33,30 @@ def profile(
         data: one tensor, the arguments of one call, or an iterable of these, see `trace`.
         hardware: name of a shipped profile, path of a TOML file, or a loaded profile.
         method: see `price`.
-        **options: passed to `trace` (samples, time_steps, strict, batch_axis, fold, progress, on_output).
+        until: stop after the first batch at which the 95 % interval of the mean energy reaches no further than this
+            share of the mean to either side (0.01 for 1 %), at 30 samples or more; implies `per_sample`.
+            `report.distribution.precision` is the share reached.
+        **options: passed to `trace` (samples, time_steps, strict, batch_axis, fold, per_sample, progress, on_output).
 
     Raises:
+        UsageError: `until` is no share, or given with `samples`.
         SnnEnergyError: what `trace` and `price` raise.
     """
-    return price(trace(model, data, **options), hardware=hardware, method=method)
+    if until is None:
+        return price(trace(model, data, **options), hardware=hardware, method=method)
+    if options.pop("samples", None) is not None:
+        raise UsageError("profile: until decides how many samples run (got samples as well); leave one of them out")
+    prices = hardware if isinstance(hardware, Hardware) else load_hardware(hardware)
+    price(Trace(samples=1), prices, method)  # an unknown method should fail before the network runs
+    enough = Stopper(checked_target(until), prices, method)
+    so_far: list[Callable[[], Trace]] = []
+
+    def watched() -> Iterator[Any]:
+        for args, kwargs in batches(data):
+            yield kwargs or args
+            # Asked for another batch, the tracer is through with this one.
+            if enough(so_far[0]()):
+                return
+
+    facts = trace(model, watched(), on_start=so_far.append, **{**options, "per_sample": True})
+    return price(facts, prices, method)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
+from snn_energy.costing.distribution import Distribution, distribution
 from snn_energy.counting.counts import Trace, record_fields
 from snn_energy.hardware import Hardware
 
@@ -80,6 +81,13 @@ class Report:
     unpriced: tuple[Unpriced, ...] = ()
     uncounted_pj: float = 0.0
     """Upper bound on the energy of everything the trace lists as uncounted."""
+    samples_pj: tuple[float, ...] | None = None
+    """Energy of each sample, in the order of the data; None for a trace without per-sample records."""
+
+    @property
+    def distribution(self) -> Distribution | None:
+        """How the energy varies from sample to sample; None for a trace without per-sample records."""
+        return distribution(self.samples_pj) if self.samples_pj else None
 
     @property
     def energy_pj(self) -> float:
@@ -123,6 +131,7 @@ class Report:
         """The report as plain values, ready for JSON; the key order is fixed."""
         trace, coverage = self.trace, self.trace.coverage
         low, high = self.energy_interval_pj
+        spread = self.distribution
         return {
             "format": FORMAT,
             "model": trace.model,
@@ -145,6 +154,7 @@ class Report:
                 "components_pj": dict(self.components_pj),
                 "latency_cycles": self.latency_cycles,
             },
+            "distribution": None if spread is None else {**record_fields(spread), "precision": spread.precision},
             "rows": [{**record_fields(row), "energy_pj": row.energy_pj} for row in self.rows],
             "neurons": [
                 {

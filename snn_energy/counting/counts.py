@@ -118,42 +118,51 @@ class LayerCounts:
         """Merge two records of the same projection."""
         for what in ("name", "kind", "weights", "zero_weights"):
             _same(what, self.name, getattr(self, what), getattr(other, what))
-        values = self.values | other.values
-        partner = _join(self.partner_values, other.partner_values)
-        summed = _summed(self, other, _LAYER_SUMS)
-        if self.kind == "bilinear" and partner is not None:
-            both = values.unit * partner.unit
-            summed["operand_units"] = _rescaled(
-                0 if values.many or partner.many else both,
-                (self.operand_units, self.values.unit * _unit(self.partner_values)),
-                (other.operand_units, other.values.unit * _unit(other.partner_values)),
-            )
-        else:
-            summed["operand_units"] = _rescaled(
-                0 if values.many else values.unit,
-                (self.operand_units, self.values.unit),
-                (other.operand_units, other.values.unit),
-            )
-            summed["partner_units"] = _rescaled(
-                0 if partner is None or partner.many else partner.unit,
-                (self.partner_units, _unit(self.partner_values)),
-                (other.partner_units, _unit(other.partner_values)),
-            )
         bits: dict[str, Any] = {
             name: max(getattr(self, name), getattr(other, name)) for name in ("operand_bits", "weight_bits")
         }
-        geometry = self.geometry if self.geometry == other.geometry else None
-        return replace(self, values=values, partner_values=partner, geometry=geometry, **summed, **bits)
+        joint = replace(
+            self,
+            values=self.values | other.values,
+            partner_values=_join(self.partner_values, other.partner_values),
+            geometry=self.geometry if self.geometry == other.geometry else None,
+            **_summed(self, other, LAYER_SUMS),
+            **bits,
+        )
+        units: dict[str, Any] = {
+            name: rescaled(
+                joint.unit_of_count(name),
+                (getattr(self, name), self.unit_of_count(name)),
+                (getattr(other, name), other.unit_of_count(name)),
+            )
+            for name in UNIT_SUMS
+        }
+        return replace(joint, **units)
+
+    def unit_of_count(self, name: str) -> float:
+        """Size of one unit in which `operand_units` or `partner_units` counts; 0 where real values leave no unit.
+
+        The first factor's units count pairs of levels in a bilinear form, which multiplies both operands.
+        """
+        own, other = self.values, self.partner_values
+        if name == "partner_units":
+            return 0.0 if other is None or other.many else other.unit
+        if self.kind != "bilinear" or other is None:
+            return 0.0 if own.many else own.unit
+        return 0.0 if own.many or other.many else own.unit * other.unit
 
 
-_LAYER_SUMS = (
+LAYER_SUMS = (
     "calls", "elements", "spikes", "dense_macs", "connections", "repeated_connections", "events", "effective_events",
     "bias_adds", "outputs",
 )  # fmt: skip
-
-
-def _unit(values: ValueSet | None) -> float:
-    return 1.0 if values is None else values.unit
+"""Fields of a layer that add up over samples; likewise the other `..._SUMS`."""
+UNIT_SUMS = ("operand_units", "partner_units")
+"""Fields of a layer that add up once they are counted in one unit."""
+NEURON_SUMS = ("calls", "updates")
+"""`spikes_per_step` adds up as well, step by step."""
+ELEMENTWISE_SUMS = ("calls", "adds", "muls", "compares", "specials")
+OPERATOR_SUMS = ("calls", "bound")
 
 
 def _join(a: ValueSet | None, b: ValueSet | None) -> ValueSet | None:
@@ -162,7 +171,7 @@ def _join(a: ValueSet | None, b: ValueSet | None) -> ValueSet | None:
     return a | b
 
 
-def _rescaled(unit: float, *parts: tuple[int, float]) -> int:
+def rescaled(unit: float, *parts: tuple[int, float]) -> int:
     """Sum of counts held in different units, in the joint unit (which divides each of them); 0 where there is none."""
     return sum(count * round(part / unit) for count, part in parts) if unit else 0
 
@@ -256,7 +265,7 @@ class NeuronCounts:
             spikes_per_step=steps,
             state_elements=max(self.state_elements, other.state_elements),
             state_variables=max(self.state_variables, other.state_variables),  # a detected layer's are seen, not known
-            **_summed(self, other, ("calls", "updates")),
+            **_summed(self, other, NEURON_SUMS),
         )
 
 
@@ -282,7 +291,7 @@ class ElementwiseCounts:
         """Merge two records of the same module and operator."""
         for what in ("name", "kind"):
             _same(what, self.name, getattr(self, what), getattr(other, what))
-        return replace(self, **_summed(self, other, ("calls", "adds", "muls", "compares", "specials")))
+        return replace(self, **_summed(self, other, ELEMENTWISE_SUMS))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -299,7 +308,7 @@ class OperatorRecord:
     def __add__(self, other: Self) -> Self:
         """Merge two records of the same operator."""
         modules = tuple(dict.fromkeys(self.modules + other.modules))
-        return replace(self, modules=modules, **_summed(self, other, ("calls", "bound")))
+        return replace(self, modules=modules, **_summed(self, other, OPERATOR_SUMS))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -334,6 +343,28 @@ class Coverage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SampleColumn:
+    """One count of one record, for each sample: `values` holds one for each, or a single one that all of them share."""
+
+    part: str
+    """List that the record is in: layers, neurons, elementwise, counted, free or uncounted."""
+    name: str
+    kind: str = ""
+    """Kind of an element-wise record, which its name does not tell alone; else empty."""
+    field: str
+    """Name of the count; `spikes_per_step.3` for time step 3."""
+    values: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PerSample:
+    """What each sample did, as columns in the order of the trace; a count without a column is 0 in all of them."""
+
+    count: int
+    columns: tuple[SampleColumn, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Trace:
     """What happened when a network ran on data: exact integers, no prices. Traces of one model add up."""
 
@@ -345,6 +376,8 @@ class Trace:
     samples: int = 0
     time_steps: int | None = None
     """Time steps given by the caller or read off the neuron layers; MIXED where they differ, None where none tell."""
+    per_sample: PerSample | None = None
+    """Counts of each sample, where `trace(..., per_sample=True)` was asked for them."""
 
     @property
     def dense_macs(self) -> int:
@@ -386,12 +419,44 @@ class Trace:
         """Events of integer operands: neither accumulates nor MACs until a hardware's policy is chosen."""
         return sum(layer.graded_events for layer in self.layers)
 
+    def sample(self, index: int) -> Trace:
+        """The trace of one sample, counted from 0, with the operand classes of ALL data; samples add up to the whole.
+
+        To go through many of them, `counting.samples.each_sample` is quicker.
+
+        Raises:
+            TraceError: the trace has no per-sample records, or no such sample.
+        """
+        from snn_energy.counting.samples import each_sample  # which needs the records of this file
+
+        if self.per_sample is None:
+            raise TraceError("sample: this trace has no per-sample records; make it with trace(..., per_sample=True)")
+        if not 0 <= index < self.per_sample.count:
+            raise TraceError(f"sample: expected an index from 0 to {self.per_sample.count - 1} (got {index})")
+        return next(each_sample(self, index))
+
+    def without_samples(self) -> Self:
+        """The same trace without its per-sample records, which can then be added to one that has none."""
+        return replace(self, per_sample=None)
+
     def __add__(self, other: Self) -> Self:
-        """Merge two traces of the same model over different samples."""
+        """Merge two traces of the same model over different samples; per-sample records are put behind each other.
+
+        Raises:
+            TraceError: traces of different models, or only one of them has per-sample records.
+        """
+        from snn_energy.counting.samples import joined  # which needs the records of this file
+
         if self.model and other.model:
             _same("model", "trace", self.model, other.model)
-        return replace(
+        if self.samples and other.samples and (self.per_sample is None) != (other.per_sample is None):
+            raise TraceError(
+                "cannot merge traces: only one of them has per-sample records, which would be lost; "
+                "call without_samples() on it, or trace both with per_sample=True"
+            )
+        merged = replace(
             self,
+            per_sample=None,
             model=self.model or other.model,
             layers=merge_by_name(self.layers, other.layers),
             neurons=merge_by_name(self.neurons, other.neurons),
@@ -400,6 +465,9 @@ class Trace:
             samples=self.samples + other.samples,
             time_steps=_agreed(self.time_steps, other.time_steps),
         )
+        if (self.per_sample or other.per_sample) is None or any(t.samples and not t.per_sample for t in (self, other)):
+            return merged
+        return replace(merged, per_sample=joined(self, other, merged))
 
 
 def _fuller(a: Trace, b: Trace) -> Coverage:

@@ -10,6 +10,8 @@ One JSON object, in UTF-8; a name ending in `.gz` compresses it with gzip. Its k
 | neurons                    | `NeuronCounts`                                                                  |
 | elementwise                | `ElementwiseCounts`                                                             |
 | coverage                   | `Coverage`, of `OperatorRecord` in counted, free and uncounted                  |
+| per_sample                 | `PerSample`, of `SampleColumn` in columns, or null; the columns add up to the   |
+|                            | counts above, hold one value where all samples are equal, and leave out zeros   |
 
 A record is an object that holds all of its fields and no others; a tuple is a list, and the geometry of a layer a list
 of [name, [sizes]] or null. Counts are integers >= 0 of any size. Only magnitudes and eps are floats, written with as
@@ -42,6 +44,7 @@ from snn_energy.counting.counts import (
     Trace,
     record_fields,
 )
+from snn_energy.counting.samples import misfit
 from snn_energy.counting.values import REAL, ValueSet
 from snn_energy.errors import DataError, TraceError
 from snn_energy.files import write_atomic
@@ -77,16 +80,8 @@ def save_trace(trace: Trace, path: str | PathLike[str]) -> None:
     if not isinstance(trace, Trace):
         hint = "pass its .trace" if isinstance(getattr(trace, "trace", None), Trace) else "make one with trace()"
         raise TraceError(f"save_trace: expected a Trace (got {type(trace).__name__}); {hint}")
-    try:
-        # Read back at once: what is written can be loaded, and a magnitude given as 1 is written as 1.0.
-        fitting = _value(Trace, _plain(trace), "")
-    except _MisfitError as problem:
-        raise TraceError(f"save_trace: {problem}; correct the record before saving it") from None
-    document = {"format": FORMAT, "format_version": FORMAT_VERSION, **_plain(fitting)}
-    content = (json.dumps(document, allow_nan=False, separators=(",", ":")) + "\n").encode("ascii")
-    if len(content) > MAX_BYTES:
-        raise TraceError(f"save_trace: expected at most {MAX_BYTES:,} bytes (got {len(content):,}); save parts of it")
-    write_atomic(path, _compressed(content) if Path(path).suffix.lower() == ".gz" else content)
+    content = trace_bytes(trace, "save_trace")
+    write_atomic(path, compressed(content) if Path(path).suffix.lower() == ".gz" else content)
 
 
 def load_trace(path: str | PathLike[str]) -> Trace:
@@ -96,25 +91,52 @@ def load_trace(path: str | PathLike[str]) -> Trace:
         DataError: no such file, or not a trace file: empty, truncated, not JSON, of another kind.
         TraceError: a trace file of an unknown version, or with a key or value that does not belong there.
     """
-    path = Path(path)
-    document = _parsed(_uncompressed(_content(path), path), path)
+    return trace_of_bytes(file_bytes(path), path)
+
+
+def trace_bytes(trace: Trace, where: str) -> bytes:
+    """What a trace file holds, uncompressed: one line of JSON; `where` names the caller in errors.
+
+    Raises:
+        TraceError: a record that could not be read back, or more than MAX_BYTES.
+    """
+    try:
+        # Read back at once: what is written can be loaded, and a magnitude given as 1 is written as 1.0.
+        fitting = _trace(_plain(trace))
+    except _MisfitError as problem:
+        raise TraceError(f"{where}: {problem}; correct the record before saving it") from None
+    document = {"format": FORMAT, "format_version": FORMAT_VERSION, **_plain(fitting)}
+    content = (json.dumps(document, allow_nan=False, separators=(",", ":")) + "\n").encode("ascii")
+    if len(content) > MAX_BYTES:
+        raise TraceError(f"{where}: expected at most {MAX_BYTES:,} bytes (got {len(content):,}); save parts of it")
+    return content
+
+
+def trace_of_bytes(data: bytes, where: str | PathLike[str]) -> Trace:
+    """The trace that `trace_bytes` wrote; `where` names the source in errors, which are those of `load_trace`."""
+    document = _parsed(data, Path(where))
     if not isinstance(document, dict) or document.get("format") != FORMAT:
         what = "a report" if isinstance(document, dict) and "rows" in document else "other JSON"
-        raise DataError(f'{path}: expected a trace file, with "format": "{FORMAT}" (got {what}); {_REMEDY}')
+        raise DataError(f'{where}: expected a trace file, with "format": "{FORMAT}" (got {what}); {_REMEDY}')
     version = document.get("format_version")
     if not isinstance(version, int) or isinstance(version, bool) or version != FORMAT_VERSION:
         newer = isinstance(version, int) and version > FORMAT_VERSION
         remedy = f"update snn-energy, or {_REMEDY}" if newer else _REMEDY
-        raise TraceError(f"{path}: format_version must be {FORMAT_VERSION} (got {_shown(version)}); {remedy}")
+        raise TraceError(f"{where}: format_version must be {FORMAT_VERSION} (got {_shown(version)}); {remedy}")
     record = {key: value for key, value in document.items() if key not in ("format", "format_version")}
     try:
-        trace: Trace = _value(Trace, record, "")
+        return _trace(record)
     except _MisfitError as problem:
-        raise TraceError(f"{path}: {problem}; {_REMEDY}") from None
-    return trace
+        raise TraceError(f"{where}: {problem}; {_REMEDY}") from None
 
 
 # -- bytes ---------------------------------------------------------------------------------------------------------
+
+
+def file_bytes(path: str | PathLike[str]) -> bytes:
+    """What a trace file holds, uncompressed; DataError if there is none, or its compression is damaged."""
+    path = Path(path)
+    return _uncompressed(_content(path), path)
 
 
 def _content(path: Path) -> bytes:
@@ -148,7 +170,8 @@ def _uncompressed(data: bytes, path: Path) -> bytes:
     return data
 
 
-def _compressed(content: bytes) -> bytes:
+def compressed(content: bytes) -> bytes:
+    """The content as gzip, without name or date, so that equal content gives equal bytes."""
     buffer = io.BytesIO()
     with gzip.GzipFile(filename="", mode="wb", compresslevel=9, fileobj=buffer, mtime=0) as file:  # no name, no date
         file.write(content)
@@ -186,6 +209,14 @@ def _plain(value: Any) -> Any:
     return [_plain(item) for item in value] if isinstance(value, tuple) else value
 
 
+def _trace(value: object) -> Trace:
+    trace: Trace = _value(Trace, value, "")
+    problem = misfit(trace)
+    if problem is not None:
+        raise _MisfitError(problem)
+    return trace
+
+
 def _value(hint: Any, value: object, where: str) -> Any:
     """The value of a field declared as `hint`, from what JSON holds; `where` is its place, "" for the whole."""
     origin, inner = get_origin(hint), get_args(hint)
@@ -205,6 +236,8 @@ def _tuple(inner: tuple[Any, ...], value: object, where: str) -> tuple[Any, ...]
     """`tuple[X, ...]` is a list of any length, `tuple[X, Y]` one of two."""
     if not isinstance(value, list):
         raise _MisfitError(f"{where} must be a list (got {_shown(value)})")
+    if inner == (int, ...) and all(map(_is_count, value)):  # columns of samples are long
+        return tuple(value)
     if inner[-1] is ...:
         inner = inner[:1] * len(value)
         _refuse_twins(inner, value, where)

@@ -22,8 +22,10 @@ from snn_energy.counting.dispatch import CountingMode
 from snn_energy.counting.graphs import graph_subject
 from snn_energy.counting.naming import eager_class
 from snn_energy.counting.recorder import Recorder
+from snn_energy.counting.samples import SampleLog
 from snn_energy.counting.scripted import scripted_subject
 from snn_energy.counting.skeleton import Graph
+from snn_energy.counting.splitting import samples_of, single_samples
 from snn_energy.counting.tags import tensors_in
 from snn_energy.counting.watching import Watcher
 from snn_energy.errors import DataError, TraceError, UncountedError
@@ -41,8 +43,10 @@ def trace(
     *,
     batch_axis: int = 0,
     fold: bool = True,
+    per_sample: bool = False,
     progress: Progress | None = None,
     on_output: Callable[[Any], None] | None = None,
+    on_start: Callable[[Callable[[], Trace]], None] | None = None,
     like: nn.Module | None = None,
 ) -> Trace:
     """Run `model` on `data` and count every accumulate, multiply-accumulate, spike and neuron update exactly.
@@ -58,14 +62,20 @@ def trace(
         batch_axis: axis of the samples in each batch: 0 for [N, ...], 1 for [T, N, ...].
         fold: count a batch norm right behind a projection as folded into it: its scale is free, its shift the
             projection's bias. False counts a multiplication and an addition for each of its elements.
+        per_sample: keep the counts of each sample as well, for `Trace.sample` and the distribution of the energy. Each
+            sample then runs as a batch of its own, cut along `batch_axis`. That is slower, and it is what makes it
+            exact: inside a model, time may be folded into the batch as [T, N] or as [N, T], and from outside nobody
+            can tell whose row is whose.
         progress: called after each batch with the number of its samples.
         on_output: called with what the model returned for each batch, so that accuracy comes from the same pass.
+        on_start: called before the first batch with a function that returns the trace so far; `data` may call that
+            whenever it is asked for a batch, since the batches before are through then.
         like: for a graph, the module it was exported from: tells which neurons it has where the graph alone does not.
 
     Raises:
         DataError: no data, or a batch without tensors.
         TraceError: a weight holds NaN, or an operand NaN or infinity before its layer is known to be real-valued; or
-            the model cannot be traced.
+            the model cannot be traced, or its batches not be cut into samples for `per_sample`.
         UncountedError: see `strict`.
     """
     program = scripted_subject(model, like) if isinstance(model, nn.Module) else graph_subject(model, like)
@@ -77,7 +87,15 @@ def trace(
         if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
             raise TraceError(f"trace: {name} must be a whole number of at least 1, or None (got {value!r})")
     recorder = Recorder(root, fold=fold)
+    log = SampleLog() if per_sample else None
     seen = 0
+
+    def so_far() -> Trace:
+        found = _collect(recorder, model, seen, time_steps)
+        return found if log is None else log.finish(found)
+
+    if on_start is not None:
+        on_start(so_far)
     with ExitStack() as restore:
         restore.callback(recorder.close)
         mode = CountingMode(recorder)
@@ -86,22 +104,31 @@ def trace(
         _eval_mode(model if isinstance(model, nn.Module) else root, restore)
         restore.enter_context(_exact_arithmetic())
         restore.enter_context(watcher.registered())
-        for args, kwargs in batches(data):
+        for args, kwargs in single_samples(batches(data), batch_axis) if per_sample else batches(data):
             tensors = list(tensors_in((args, kwargs)))
             if not tensors:
                 raise DataError("trace: a batch holds no tensor; pass tensors, tuples or dicts of tensors")
-            size = _samples_of(tensors, batch_axis)
+            size = samples_of(tensors, batch_axis)
             recorder.begin_batch(tensors, batch_axis)
             output = _run(call, args, kwargs, watcher)
             recorder.end_batch(tensors_in(output), tensors)
             if on_output is not None:
                 on_output(output)
             seen += size
+            if log is not None:
+                log.take(_collect(recorder, model, seen, time_steps))
             if progress is not None:
                 progress(size)
         if not seen:
             raise DataError("trace: the data are empty; pass at least one sample")
+        if log is not None and samples not in (None, seen):
+            raise TraceError(
+                f"trace: per_sample found {seen} samples along axis {batch_axis} (got samples={samples}); "
+                "leave samples out, or check batch_axis"
+            )
         result = _collect(recorder, root, samples if samples is not None else seen, time_steps)
+        if log is not None:
+            result = log.finish(result)
     if strict and not result.coverage.complete:
         raise UncountedError(uncounted_message(result))
     return result
@@ -155,11 +182,6 @@ def _call(batch: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
     if isinstance(batch, Mapping):
         return (), dict(batch)
     raise DataError(f"trace: a batch must be a tensor, a tuple, a list or a dict (got {type(batch).__name__})")
-
-
-def _samples_of(tensors: list[Tensor], batch_axis: int) -> int:
-    """Size of the batch axis of the first tensor that has one."""
-    return next((tensor.shape[batch_axis] for tensor in tensors if tensor.dim() > batch_axis), 1)
 
 
 def _eval_mode(model: nn.Module, restore: ExitStack) -> None:

@@ -18,38 +18,42 @@ folder, no date and no version, so that equal counts give equal bytes on every m
 |                        | uncounted; empty without a baseline                                       |
 | second_opinion         | fvcore on one sample of the twin: {ours, fvcore, agrees, rows}, or null   |
 | second_opinion_missing | why there is none, or null                                                |
+| stopping               | of a run that may stop early: {target, precision, reached, samples,       |
+|                        | minimum_samples}, precisions as shares of the mean, or null               |
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 
 from snn_energy.baselines.comparison import Comparison, compare
 from snn_energy.baselines.second_opinion import SecondOpinion, second_opinion
 from snn_energy.baselines.twin import ann_twin, at_one_step
 from snn_energy.costing.pricing import DEFAULT_HARDWARE, DEFAULT_METHOD, price
 from snn_energy.costing.report import Report
+from snn_energy.costing.stopping import Stopper, Stopping, checked_target
 from snn_energy.counting.counts import Trace, record_fields
+from snn_energy.counting.ranks import ALONE, Ranks
 from snn_energy.counting.skeleton import Graph
 from snn_energy.counting.tracing import trace
 from snn_energy.errors import MODEL_ERRORS, DataError, TraceError, UncountedError, UsageError
 from snn_energy.hardware import Hardware, load_hardware
+from snn_energy.reporting.identity import model_digest
+from snn_energy.reporting.partial import Keeper
+from snn_energy.reporting.passes import Batches, Pass, Steps
 
 DENSE = "arithmetic"
 ZERO_SKIPPING = "arithmetic-zero-skipping"
 
 AXES: dict[str, tuple[int, int | None]] = {"N": (0, None), "TN": (1, 0), "NT": (0, 1)}
 """Layout -> the axis of the samples and the axis of the time steps."""
-
-Batches = Callable[[], Iterable[tuple[Tensor, Tensor | None]]]
-"""Makes the (input, labels) batches anew for each pass; labels may be None."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +81,8 @@ class Assessment:
     dataset: str | None = None
     model_name: str | None = None
     checkpoint: str | None = None
+    stopping: Stopping | None = None
+    """How a run that may stop early ended."""
 
     @property
     def report_zero_skipping(self) -> Report | None:
@@ -102,6 +108,7 @@ class Assessment:
             "comparison": [_comparison(comparison) for comparison in self.comparisons],
             "second_opinion": None if self.second_opinion is None else _opinion(self.second_opinion),
             "second_opinion_missing": self.second_opinion_missing,
+            "stopping": None if self.stopping is None else record_fields(self.stopping),
         }
 
     def to_json(self, indent: int | None = 2) -> str:
@@ -125,6 +132,11 @@ def assess(
     model_name: str | None = None,
     checkpoint: str | None = None,
     progress: Callable[[int], None] | None = None,
+    per_sample: bool = False,
+    until: float | None = None,
+    keeper: Keeper | None = None,
+    identity: Mapping[str, str] | None = None,
+    ranks: Ranks = ALONE,
 ) -> Assessment:
     """Trace `model` once and its ANN twin once, and set them side by side.
 
@@ -143,9 +155,18 @@ def assess(
         fold: see `trace`; for the network and its twin.
         dataset: what ran, in words; likewise `model_name`, and `checkpoint`, a file name.
         progress: called after each batch of either pass with the number of its samples.
+        per_sample: run the network sample by sample, for the distribution of its energy; the twin runs in batches.
+        until: stop after the first batch at which the 95 % interval of the mean energy reaches no further than this
+            share of the mean to either side, at 30 samples or more; implies `per_sample`. The twin runs on the same
+            batches.
+        keeper: keeps the state of the network's own pass on disk, and resumes from it; the twin begins anew.
+        identity: what else a state on disk must agree in, in words.
+        ranks: processes that share the batches; every one of them returns the same assessment. A network that keeps
+            state from batch to batch, or draws random numbers, does not give what one process gives.
 
     Raises:
-        UsageError: unknown layout, hardware or method.
+        UsageError: unknown layout, hardware or method; `until` is no share; a state on disk of another run.
+        RankError: another rank failed.
         TraceError: the model fails on the data, or cannot be traced.
         DataError: no data, or data that the tracer refuses.
         UncountedError: see `strict`.
@@ -157,25 +178,41 @@ def assess(
     name = model_name or type(model).__name__
     price(Trace(samples=1), profile, method)  # an unknown method should fail before the network runs
 
-    tally = _Tally(time_axis)
-    with _failures_named(name, tally):
-        facts = trace(
-            model,
-            tally.inputs(batches()),
-            time_steps=time_steps,
-            strict=strict,
-            batch_axis=batch_axis,
-            fold=fold,
-            progress=progress,
-            on_output=tally,
-        )
+    enough = None if until is None else Stopper(checked_target(until), profile, method)
+    per_sample = per_sample or enough is not None
+    own: dict[str, Any] = {
+        "batch_axis": batch_axis,
+        "time_axis": time_axis,
+        "strict": strict,
+        "fold": fold,
+        "progress": progress,
+    }
+    outcome = Pass(model=model, name=name, time_steps=time_steps, per_sample=per_sample, **own).run(
+        batches(),
+        Steps(
+            ranks=ranks,
+            keeper=keeper,
+            identity=None if keeper is None else {
+                "network": model_digest(model.root if isinstance(model, Graph) else model),
+                **(identity or {}),
+                "layout": layout,
+                "time steps": str(time_steps),
+                "folding of batch norms": str(fold),
+                "choice of --per-sample": str(per_sample),
+                "choice of --until": "none" if until is None else f"{until!r} on {profile.name} by {method}",
+            },
+            enough=enough,
+        ),
+    )  # fmt: skip
+    facts, score = outcome.trace, outcome.score
     report = price(facts, profile, method)
     if strict:
         _refuse_unpriced(report, name)
     named: dict[str, Any] = {
         "report": report,
-        "accuracy": tally.accuracy,
-        "accuracy_missing": tally.missing,
+        "accuracy": None if score.missing else Accuracy(correct=score.correct, total=score.total),
+        "accuracy_missing": score.missing,
+        "stopping": None if enough is None else enough.judge(facts),
         "dataset": dataset,
         "model_name": model_name,
         "checkpoint": checkpoint,
@@ -188,85 +225,30 @@ def assess(
         twin = ann_twin(model)
     except TraceError as problem:
         return Assessment(**named, baseline_missing=str(problem))
-    twin_inputs = _Tally(None)
-    with _failures_named(f"the ANN twin of {name}", twin_inputs, "profile without a baseline (--no-baseline)"):
-        twin_facts = trace(
-            twin,
-            twin_inputs.inputs((at_one_step(x, None if still else time_axis), None) for x, _ in (still or batches)()),
-            strict=strict,
-            batch_axis=batch_axis,
-            fold=fold,
-            progress=progress,
-        )
+    twin_pass = Pass(
+        model=twin,
+        name=f"the ANN twin of {name}",
+        scored=False,
+        remedy="profile without a baseline (--no-baseline)",
+        **own,
+    )
+    same_samples = islice((still or batches)(), outcome.batches)
+    twin_inputs = ((at_one_step(x, None if still else time_axis), None) for x, _ in same_samples)
+    twin_facts = twin_pass.run(twin_inputs, Steps(ranks=ranks)).trace
     twin_report = price(twin_facts, profile, method)
     if strict:
         _refuse_unpriced(twin_report, f"the ANN twin of {name}")
+    totals = facts.without_samples()  # a ratio of totals: nobody asks for its distribution
     opinion, missing = _ask_fvcore(twin, still or batches, batch_axis, None if still else time_axis)
     return Assessment(
         **named,
         baseline=twin_report,
         comparisons=tuple(
-            compare(price(facts, profile, each), price(twin_facts, profile, each)) for each in (DENSE, ZERO_SKIPPING)
+            compare(price(totals, profile, each), price(twin_facts, profile, each)) for each in (DENSE, ZERO_SKIPPING)
         ),
         second_opinion=opinion,
         second_opinion_missing=missing,
     )
-
-
-class _Tally:
-    """Hands inputs to the tracer, keeps their labels, and counts correct outputs in the same pass."""
-
-    def __init__(self, time_axis: int | None) -> None:
-        self.time_axis = time_axis
-        self.labels: Tensor | None = None
-        self.shape: list[int] | None = None
-        self.correct = self.total = 0
-        self.missing: str | None = None
-        """Why there is no accuracy: the first batch that could not be scored decides."""
-
-    def inputs(self, batches: Iterable[tuple[Tensor, Tensor | None]]) -> Iterator[Tensor]:
-        for x, labels in batches:
-            self.labels, self.shape = labels, list(x.shape)
-            yield x
-
-    def __call__(self, output: Any) -> None:
-        """Compare one batch of class scores, `n classes` or summed over time, with its labels."""
-        if isinstance(output, (tuple, list)) and output:
-            output = output[0]
-        if isinstance(output, Tensor) and output.dim() == 3 and self.time_axis is not None:
-            output = output.sum(self.time_axis)
-        labels = self.labels
-        if labels is None:
-            self.missing = self.missing or "the data have no labels"
-        elif not isinstance(output, Tensor) or output.dim() != 2 or len(output) != len(labels):
-            got = list(output.shape) if isinstance(output, Tensor) else type(output).__name__
-            self.missing = self.missing or f"the outputs are no class scores [N, classes] (got {got})"
-        else:
-            self.correct += int((output.argmax(1).cpu() == labels.cpu()).sum())
-            self.total += len(labels)
-
-    @property
-    def accuracy(self) -> Accuracy | None:
-        """None unless every batch had labels and class scores."""
-        return Accuracy(correct=self.correct, total=self.total) if self.missing is None else None
-
-
-@contextmanager
-def _failures_named(
-    name: str, tally: _Tally, remedy: str = "check the data's shape, --layout and --time-steps"
-) -> Iterator[None]:
-    """Turn an error from inside the network into one line that says what it was fed."""
-    try:
-        yield
-    except MODEL_ERRORS as problem:
-        raise TraceError(
-            f"{name} failed on an input of shape {tally.shape} ({first_line(problem)}); {remedy}"
-        ) from problem
-
-
-def first_line(problem: BaseException) -> str:
-    """The class of an error and the first line of its message."""
-    return f"{type(problem).__name__}: {(str(problem).splitlines() or ['no message'])[0]}"
 
 
 def _refuse_unpriced(report: Report, name: str) -> None:

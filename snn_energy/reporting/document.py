@@ -25,6 +25,11 @@ _WHOLE = (
     "spikes", "connections", "macs", "acs", "updates", "adds", "muls", "compares", "specials",
 )  # fmt: skip
 _ENERGIES = ("mac_pj", "ac_pj", "neuron_pj", "other_pj", "energy_pj")
+_SPREAD = (
+    "samples", "mean_pj", "sd_pj", "ci95_low_pj", "ci95_high_pj", "precision", "median_pj", "p95_pj", "min_pj",
+    "max_pj",
+)  # fmt: skip
+_STOPPING = ("target", "precision", "samples", "minimum_samples")
 _REMEDY = "write it again with: snn-energy profile ... --output report.json"
 
 
@@ -83,6 +88,10 @@ def _report(value: object, where: str) -> None:
         for key, fits, expected in _ROW:
             if not fits(row.get(key)):
                 raise DataError(f"{where}: rows[{number}].{key} must be {expected} (got {row.get(key)!r}); {_REMEDY}")
+    for key, fields in (("distribution", _SPREAD), ("stopping", _STOPPING)):
+        inner = value.get(key)
+        if inner is not None and not (isinstance(inner, dict) and all(_number(inner.get(f)) for f in fields)):
+            raise DataError(f"{where}: {key} must be null or an object of the numbers {', '.join(fields)}; {_REMEDY}")
     for key in ("totals", "coverage"):
         if not isinstance(value.get(key), dict):
             raise DataError(f"{where}: {key} must be an object; {_REMEDY}")
@@ -94,6 +103,11 @@ def _whole(value: object) -> bool:
 
 def _energy(value: object) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value) and value >= 0
+
+
+def _number(value: object) -> bool:
+    """A number, or null where one sample tells too little."""
+    return value is None or _energy(value)
 
 
 _ROW: tuple[tuple[str, Callable[[Any], bool], str], ...] = (

@@ -45,6 +45,8 @@ def facts(document: Document) -> list[Fact]:
         *_accuracy(document),
         _energy(document),
         *_repeated(document),
+        *_distribution(document),
+        *_stopping(document),
         *_baseline(document),
         *_second_opinion(document),
         _certificate(document),
@@ -124,6 +126,52 @@ def _repeated(document: Document) -> list[Fact]:
             text += f" (computed once: {energy(saved, unit)} less)"
         found.append(("direct coding" if not found else "", text))
     return found
+
+
+def _distribution(document: Document) -> list[Fact]:
+    spread = document.get("distribution")
+    if not spread:
+        return []
+    unit = energy_unit(spread["mean_pj"])
+
+    def shown(*names: str) -> str:
+        return " to ".join(energy(spread[f"{name}_pj"], unit) for name in names)
+
+    over = f"over {_samples(spread['samples'])}"
+    if spread["sd_pj"] is None:
+        return [("distribution", f"energy per inference {shown('mean')}, no interval {over}")]
+    return [
+        (
+            "distribution",
+            f"energy per inference {shown('mean')}, 95 % interval {shown('ci95_low', 'ci95_high')} "
+            f"({_share(spread['precision'])} of the mean to either side), p95 {shown('p95')} {over}",
+        ),
+        ("", f"standard deviation {shown('sd')}, median {shown('median')}, smallest to largest {shown('min', 'max')}"),
+    ]
+
+
+def _stopping(document: Document) -> list[Fact]:
+    stopping = document.get("stopping")
+    if not stopping:
+        return []
+    used, target = stopping["samples"], _share(stopping["target"])
+    reached = "no interval" if stopping["precision"] is None else f"{_share(stopping['precision'])} reached"
+    if not stopping["reached"]:
+        least = stopping["minimum_samples"]
+        few = f" (at least {least} samples are needed)" if used < least else ""
+        return [("stopping", f"the data ended before {target} of the mean: {reached} after {_samples(used)}{few}")]
+    return [
+        (
+            "stopping",
+            f"sequential, after {_samples(used)}: {reached}, {target} asked for; stopping as soon as the interval is "
+            "narrow makes it a little too narrow",
+        )
+    ]
+
+
+def _share(value: float) -> str:
+    """A share of the mean with three digits: a precision of 0.04 % must not read 0.0 %."""
+    return f"{100 * value:.3g} %"
 
 
 def _baseline(document: Document) -> list[Fact]:

@@ -8,7 +8,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +21,9 @@ from snn_energy.inputs import EncodedSet, Encoding, Framing, InputSet, describe_
 from snn_energy.models import InputSpec, checkpoint_path, load_checkpoint, load_state_dict_file
 from snn_energy.models.checkpoints import refuse_misfit
 from snn_energy.models.suggest import unknown
-from snn_energy.reporting.assessment import AXES, Assessment, assess, first_line
+from snn_energy.reporting.assessment import AXES, Assessment, assess
 from snn_energy.reporting.graphfile import load_graph, written_classes, written_input
+from snn_energy.reporting.passes import first_line
 
 DEFAULT_BATCH_SIZE = 250
 """Samples per call. Counts do not depend on it, except the number of calls."""
@@ -84,15 +85,23 @@ class Subject:
     images: InputSet
     spec: InputSpec | None
     """How pixels become inputs; None divides 8-bit pixels by 255."""
-    dataset: str
+    describe: Callable[[int], str]
+    """What ran, in words, if it was this number of samples."""
 
     @property
     def has_twin(self) -> bool:
         """False for an exported graph, whose neurons cannot be replaced."""
         return not isinstance(self.model, Graph)
 
-    def assess(self, *, batch_size: int = DEFAULT_BATCH_SIZE, **options: Any) -> Assessment:
-        """Assess this network on these data; `options` as in `assessment.assess`.
+    @property
+    def dataset(self) -> str:
+        """What is to run, in words."""
+        return self.describe(len(self.images))
+
+    def assess(
+        self, *, batch_size: int = DEFAULT_BATCH_SIZE, device: str | torch.device | None = None, **options: Any
+    ) -> Assessment:
+        """Assess this network on these data, on `device`, where it stays; `options` as in `assessment.assess`.
 
         Raises:
             UsageError: `batch_size` below 1.
@@ -102,23 +111,28 @@ class Subject:
         if isinstance(self.model, Graph):
             batch_size = self._batch_size_of_graph(self.model, batch_size)
 
+        def moved(made: Iterable[tuple[Tensor, Tensor | None]]) -> Iterable[tuple[Tensor, Tensor | None]]:
+            return made if device is None else ((x.to(device), labels) for x, labels in made)
+
         def batches() -> Iterable[tuple[Tensor, Tensor | None]]:
-            return self.images.batches(batch_size, self.spec)
+            return moved(self.images.batches(batch_size, self.spec))
 
         def still() -> Iterable[tuple[Tensor, Tensor | None]]:
             assert isinstance(self.images, EncodedSet)
-            return self.images.still(batch_size, self.spec)
+            return moved(self.images.still(batch_size, self.spec))
 
-        return assess(
-            self.model,
+        assessment = assess(
+            self.model if device is None or isinstance(self.model, Graph) else self.model.to(device),
             batches,
             layout=self.images.layout,
             still=still if isinstance(self.images, EncodedSet) else None,
             dataset=self.dataset,
             model_name=self.name,
             checkpoint=self.checkpoint,
+            identity={"data set": self.dataset, "batch size": str(batch_size)},
             **options,
         )
+        return replace(assessment, dataset=self.describe(assessment.report.trace.samples))
 
     def _batch_size_of_graph(self, graph: Graph, wanted: int) -> int:
         """The size of batch that a graph was exported for, if it takes no other."""
@@ -147,14 +161,14 @@ def checkpoint_subject(checkpoint: str, data: DataRequest, time_steps: int | Non
     if time_steps is not None:
         _set_time_steps(loaded.model, loaded.model_name, time_steps)
     source = loaded.dataset if data.source is None else data.source
-    images, text = _load(data, source, loaded.input.shape, loaded.classes, resize=data.resize)
+    images, describe = _load(data, source, loaded.input.shape, loaded.classes, resize=data.resize)
     return Subject(
         model=loaded.model,
         name=loaded.model_name,
         checkpoint=path.name,
         images=images,
         spec=loaded.input,
-        dataset=text,
+        describe=describe,
     )
 
 
@@ -173,14 +187,14 @@ def graph_subject(path: str, data: DataRequest, *, trust: bool = False) -> Subje
     wanted = None if data.image_size is None else _parse_size(data.image_size)
     shape = wanted if spec is None else spec.shape
     resize = data.resize or wanted is not None
-    images, text = _load(data, source, shape, written_classes(graph.properties), resize=resize)
+    images, describe = _load(data, source, shape, written_classes(graph.properties), resize=resize)
     return Subject(
         model=graph,
         name=type(graph.root).__name__,
         checkpoint=Path(path).name,
         images=images,
         spec=spec,
-        dataset=text,
+        describe=describe,
     )
 
 
@@ -210,14 +224,14 @@ def factory_subject(
         _load_weights(model, Path(weights), factory)
     if time_steps is not None:
         _set_time_steps(model, factory, time_steps)
-    images, text = _load(data, data.source, shape, None, resize=data.resize or shape is not None)
+    images, describe = _load(data, data.source, shape, None, resize=data.resize or shape is not None)
     return Subject(
         model=model.eval(),
         name=factory,
         checkpoint=None if weights is None else Path(weights).name,
         images=images,
         spec=None,
-        dataset=text,
+        describe=describe,
     )
 
 
@@ -228,8 +242,8 @@ def _load(
     classes: tuple[str, ...] | None,
     *,
     resize: bool,
-) -> tuple[InputSet, str]:
-    """The images and what to call them: names without folders, so that reports agree between machines."""
+) -> tuple[InputSet, Callable[[int], str]]:
+    """The images and what to call a number of them: names without folders, so that reports agree between machines."""
     encoding, framing = data.encoding(), data.framing()
     images = load_inputs(
         source,
@@ -248,9 +262,13 @@ def _load(
             raise UsageError(f"{source}: expected between 1 and {available} samples (got {data.samples})")
         images = images.part(0, data.samples)
     which = describe_source(source, data.split)
-    count = f"all {available:,}" if len(images) == available else f"first {len(images):,} of {available:,}"
-    text = f"{which}, {count} samples" if available != 1 else f"{which}, 1 sample"
-    return images, ", ".join([text, *(str(how) for how in (encoding, framing) if how is not None)])
+
+    def describe(used: int) -> str:
+        count = f"all {available:,}" if used == available else f"first {used:,} of {available:,}"
+        text = f"{which}, {count} samples" if available != 1 else f"{which}, 1 sample"
+        return ", ".join([text, *(str(how) for how in (encoding, framing) if how is not None)])
+
+    return images, describe
 
 
 def _set_time_steps(model: nn.Module, name: str, time_steps: int) -> None:

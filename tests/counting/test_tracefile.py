@@ -258,6 +258,7 @@ def test_the_file_is_what_the_format_says(real, tmp_path):
     document = json.loads(data)
     assert list(document) == [
         "format", "format_version", "model", "layers", "neurons", "elementwise", "coverage", "samples", "time_steps",
+        "per_sample",
     ]  # fmt: skip
     assert (document["format"], document["format_version"]) == (FORMAT, 2)
     assert document["layers"][0]["connections"] == real.layers[0].connections

@@ -46,6 +46,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "reporting",
         "selftest",
     },
+    "__main__": {"cli"},
 }
 
 # What a part may name in annotations alone, under TYPE_CHECKING.
