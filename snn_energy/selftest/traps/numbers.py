@@ -11,6 +11,14 @@ from snn_energy.selftest.traps.tools import NEUROBENCH, SPIKINGJELLY
 
 PATCHES = "62 x 62 outputs x 9 taps x 3 x 8 channels"
 
+
+def tall() -> torch.Tensor:
+    """`300001 1`: two integer spikes of 64, the rest of 63."""
+    x = torch.full((300_001, 1), 63.0)
+    x[:2] = 64
+    return x
+
+
 trap(
     "T9", "half precision", lambda: conv(3, 8, padding=0).half(), lambda: torch.ones(1, 3, 64, 64).half(), PATCHES,
     dense_macs=830304, connections=830304, **spikes(830304),
@@ -54,8 +62,9 @@ trap(
     dense_macs=100, **spikes(10),
 )  # fmt: skip
 trap(
-    "N105", "long sums over the batch", lambda: level(nn.Linear(1, 1, bias=False)),
-    lambda: torch.ones(300_001, 1), "one for each row", dense_macs=300001, **spikes(300001), spikes=300001,
+    "N105", "sums of integer spikes past 2^24", lambda: level(nn.Linear(1, 1, bias=False)), tall,
+    "2 x 64 + 299,999 x 63, an odd number that single precision cannot hold",
+    dense_macs=300001, events=300001, graded_events=300001, unit_events=18900065,
 )  # fmt: skip
 
 

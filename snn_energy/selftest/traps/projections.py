@@ -164,6 +164,11 @@ trap(
     "100 weights at first, then 3 columns of 10", events=200, effective_events=130, acs=200, effective_acs=130,
 )  # fmt: skip
 trap(
+    "N23-learned", "learned weights written between two uses",
+    lambda: Fn(written, w=nn.Parameter(held(10, 10))), lambda: torch.ones(1, 10),
+    "as N23", events=200, effective_events=130, acs=200, effective_acs=130,
+)  # fmt: skip
+trap(
     "N24", "low-rank adapter",
     lambda: Fn(lambda m, x: F.linear(x, m.w + m.b @ m.a), w=nn.Parameter(held(10, 10)),
                a=nn.Parameter(held(2, 10)), b=nn.Parameter(held(10, 2))),

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence
 
-from snn_energy.selftest.pieces import Fn, linear, real, spikes
+from snn_energy.selftest.pieces import Fn, held, linear, real, spikes
 from snn_energy.selftest.rows import Said, trap
 from snn_energy.selftest.traps.tools import FLOP_COUNTER, NEUROBENCH, SPIKINGJELLY, SYOPS
 
@@ -70,6 +70,12 @@ trap(
 trap(
     "N64", "plain RNN on spikes", lambda: nn.RNN(10, 5, bias=False), lambda: torch.eye(10)[:4, None],
     "4 steps x 5 x (10 + 5); one spike x 5 in each step", dense_macs=300, connections=300, acs=20, options=FOLDED,
+)  # fmt: skip
+trap(
+    "N66", "learned initial state",
+    lambda: Fn(lambda m, x: m.rnn(x, m.start), rnn=nn.RNN(10, 5, bias=False), start=nn.Parameter(held(1, 1, 5))),
+    lambda: real(4, 1, 10), "4 steps x 5 x (10 + 5): the first state is an operand like every other",
+    dense_macs=300, connections=300, macs=300, options=FOLDED,
 )  # fmt: skip
 trap(
     "N65", "a layer called once for each time step", lambda: Fn(stepped, fc=linear()),
