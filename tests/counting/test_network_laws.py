@@ -51,9 +51,16 @@ def _rates(model: nn.Module, x: torch.Tensor) -> dict[str, float]:
     }
 
 
-@on_networks(n=st.integers(2, 4), size=st.integers(1, 3), kind=kinds, seed=seeds, rng=st.randoms(use_true_random=False))
-def test_batch_split_and_order(name: str, n: int, size: int, kind: str, seed: int, rng: Any) -> None:
-    net, x = example(name, seed, kind, n)
+@on_networks(
+    n=st.integers(2, 4),
+    size=st.integers(1, 3),
+    kind=kinds,
+    seed=seeds,
+    stepped=st.booleans(),
+    rng=st.randoms(use_true_random=False),
+)
+def test_batch_split_and_order(name: str, n: int, size: int, kind: str, seed: int, stepped: bool, rng: Any) -> None:
+    net, x = example(name, seed, kind, n, stepped=stepped)
     whole = trace(name, net, x)
     parts = list(x.split(size, batch_axis(name)))
     rng.shuffle(parts)
