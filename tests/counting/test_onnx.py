@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -648,3 +649,13 @@ def test_batches_add_up() -> None:
     whole = se.trace(model, parts)
     assert whole == se.trace(model, parts[0]) + se.trace(model, parts[1])
     assert whole.layers[0].events == int(x.sum()) * 5
+
+
+@pytest.mark.parametrize("missing", ["onnx", "onnxruntime"])
+def test_what_is_not_installed_is_named(missing: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
+    x, w = small(2, 4), small(4, 5)
+    onnx.save(build([node("MatMul", "x w")], {"x": x}, {"w": w}), tmp_path / "net.onnx")
+    monkeypatch.setitem(sys.modules, missing, None)
+    with pytest.raises(TraceError, match=f"pip install .*{missing}") as caught:
+        se.trace(tmp_path / "net.onnx", data(x))
+    assert "\n" not in str(caught.value)
