@@ -66,10 +66,12 @@ class Operand:
             mask = x.to(torch.float32)
             values = self._saw([1.0], x, positive=True, negative=False)  # binary by type
             return Look(mask, mask, 1.0, values)
-        if not channels and x.numel():
-            self.track.alive = False
-        if (self.values.many and not self.track.alive) or x.numel() == 0:
+        if x.numel() == 0 or (self.values.many and not self.track.alive):
             return Look(_mask(x), None, 1.0)
+        if not channels and self.track.alive and x.any():
+            self.track.alive = False
+            if self.values.many:
+                return Look(_mask(x), None, 1.0)
         look = None if grid is None or self.track.alive else self._look_on_grid(x, grid, [])
         if look is not None:
             return look

@@ -353,7 +353,8 @@ def sighted(
     sight = None if tag is None else tag.sight
     if isinstance(sight, Sight) and sight.serves(operand, version, x.shape[1:] if shape is None else torch.Size(shape)):
         operand.join(sight.values)
-        if source.numel() and not (channels and tag is not None and tag.scaled):
+        by_channel = tag is None or tag.spike_scale is not None or (channels and tag.scaled)
+        if not by_channel and (sight.values.many or sight.values.magnitudes):
             operand.track.alive = False  # as a look of its own would have found
         return sight.mask, sight.level, sight.unit
     if tag is None:

@@ -59,9 +59,9 @@ class _ArithmeticTally:
     compares: int = 0
     specials: int = 0
 
-    def more(self, adds: int, muls: int, compares: int, specials: int) -> None:
-        """Add one call."""
-        self.calls += 1
+    def more(self, adds: int, muls: int, compares: int, specials: int, calls: int = 1) -> None:
+        """Add one call, or several."""
+        self.calls += calls
         self.adds += adds
         self.muls += muls
         self.compares += compares
@@ -371,24 +371,26 @@ class Recorder:
         """A fresh operand, named for error messages."""
         return Operand(f"layer {name!r}")
 
-    def note(self, status: str, operator: str, *, reason: str = "", bound: int = 0) -> None:
-        """Enter one call of an operator into the certificate."""
+    def note(self, status: str, operator: str, *, reason: str = "", bound: int = 0, calls: int = 1) -> None:
+        """Enter one call of an operator, or several, into the certificate."""
         tally = self._operators.get((status, operator))
         if tally is None:
             tally = self._operators[status, operator] = _OperatorTally(reason)
-        tally.calls += 1
+        tally.calls += calls
         tally.bound += bound
         tally.modules[self.path or ROOT] = None
         if self.journal is not None:
             self.journal.append(tally.again)
 
-    def arithmetic(self, kind: str, *, adds: int = 0, muls: int = 0, compares: int = 0, specials: int = 0) -> None:
-        """Charge element-wise arithmetic to the module that runs."""
+    def arithmetic(
+        self, kind: str, *, adds: int = 0, muls: int = 0, compares: int = 0, specials: int = 0, calls: int = 1
+    ) -> None:
+        """Charge element-wise arithmetic, of one call or several, to the module that runs."""
         key = (self.path or ROOT, kind)
         tally = self._arithmetic.get(key)
         if tally is None:
             tally = self._arithmetic[key] = _ArithmeticTally()
-        tally.more(adds, muls, compares, specials)
+        tally.more(adds, muls, compares, specials, calls)
         if self.journal is not None:
             self.journal.append(partial(tally.more, adds, muls, compares, specials))
 
@@ -397,12 +399,20 @@ class Recorder:
 
         Where the neuron's row says so, `shape` is its input instead.
         """
-        row = self.neuron_rows[id(module)]
+        name, tally = self._neuron_tally(module)
+        self._step_of[name] = tally.add(shape, self._step_of.get(name, 0), tapped)
+
+    def neuron_steps(self, module: nn.Module, spikes: Tensor) -> None:
+        """Record one call of a single-step neuron for each slice along the first axis."""
+        name, tally = self._neuron_tally(module)
+        self._step_of[name] = tally.add(spikes, self._step_of.get(name, 0), (), calls=len(spikes))
+
+    def _neuron_tally(self, module: nn.Module) -> tuple[str, NeuronTally]:
         name = self.paths.get(id(module), self.path) or ROOT
         tally = self.neuron_tallies.get(name)
         if tally is None:
-            tally = self.neuron_tallies[name] = NeuronTally(row)
-        self._step_of[name] = tally.add(shape, self._step_of.get(name, 0), tapped)
+            tally = self.neuron_tallies[name] = NeuronTally(self.neuron_rows[id(module)])
+        return name, tally
 
     def is_spikes(self, tensor: Tensor, scale: float | None) -> None:
         """Note what a neuron returned; `scale` is the height of its spikes where its row guarantees one."""

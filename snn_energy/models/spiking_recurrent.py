@@ -39,6 +39,18 @@ class RecurrentLayer(nn.Module):
         out: tuple[Tensor, Any] = self.neuron(current + self.recurrent(spikes), state)
         return out
 
+    def forward(self, currents: Tensor, carried: tuple[Tensor, Any] | None = None) -> tuple[Tensor, tuple[Tensor, Any]]:
+        """Input currents `t n width` -> spikes `t n width`, and what the next time step needs.
+
+        `carried` is what the call before returned for that; None: at rest.
+        """
+        spikes, state = (self.at_rest(currents[0]), None) if carried is None else carried
+        steps = []
+        for current in currents.unbind(0):
+            spikes, state = self.step(current, spikes, state)
+            steps.append(spikes)
+        return torch.stack(steps), (spikes, state)
+
     def at_rest(self, frame: Tensor) -> Tensor:
         """Silence before the first step, `n width`."""
         return frame.new_zeros(frame.shape[0], self.recurrent.in_features)
@@ -124,23 +136,18 @@ class SpikingRecurrent(nn.Module):
         x = events
         for layer in self.layers:
             assert isinstance(layer, RecurrentLayer)
-            spikes, state, steps = layer.at_rest(x[0]), None, []
-            for current in layer.input(x).unbind(0):
-                spikes, state = layer.step(current, spikes, state)
-                steps.append(spikes)
-            x = torch.stack(steps)
+            x, _ = layer(layer.input(x))
         currents: Tensor = self.head(x)
         return currents
 
     def _step_by_step(self, events: Tensor) -> Tensor:
-        spikes = [layer.at_rest(events[0]) for layer in self.layers]  # type: ignore[operator]
-        states: list[Any] = [None] * len(self.layers)
+        carried: list[Any] = [None] * len(self.layers)
         steps = []
         for x in events.unbind(0):
             for i, layer in enumerate(self.layers):
                 assert isinstance(layer, RecurrentLayer)
-                spikes[i], states[i] = layer.step(layer.input(x), spikes[i], states[i])
-                x = spikes[i]
+                spikes, carried[i] = layer(layer.input(x).unsqueeze(0), carried[i])
+                x = spikes[0]
             steps.append(self.head(x))
         return torch.stack(steps)
 
