@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from snn_energy.errors import DataError, UsageError
-from snn_energy.models.cells import ALIFCell, LIFCell
+from snn_energy.models.cells import ALIFCell, LeakyIntegrator, LIFCell
 from snn_energy.models.registry import register
 from snn_energy.models.suggest import unknown
 from snn_energy.models.units import check_sizes
@@ -103,8 +103,8 @@ class SpikingRecurrent(nn.Module):
             RecurrentLayer(ins, width, NEURONS[neuron](**constants)) for ins, width in zip((inputs, *widths), widths)
         )
         self.head = nn.Linear(widths[-1], classes, bias=False)
-        self.inputs, self.classes, self.time_steps = inputs, classes, time_steps
-        self.readout_decay, self.stepped = readout_decay, stepped
+        self.readout = LeakyIntegrator(readout_decay)
+        self.inputs, self.classes, self.time_steps, self.stepped = inputs, classes, time_steps, stepped
         self._args = {
             "inputs": inputs,
             "classes": classes,
@@ -130,7 +130,8 @@ class SpikingRecurrent(nn.Module):
             raise DataError(
                 f"spiking-recurrent: expected events [T, N, {self.inputs}] with T >= 1 (got {list(events.shape)})"
             )
-        return self._read_out(self._step_by_step(events) if self.stepped else self._layer_by_layer(events))
+        values = self.readout(self._step_by_step(events) if self.stepped else self._layer_by_layer(events))
+        return torch.amax(values, 0)
 
     def _layer_by_layer(self, events: Tensor) -> Tensor:
         x = events
@@ -150,12 +151,3 @@ class SpikingRecurrent(nn.Module):
                 x = spikes[0]
             steps.append(self.head(x))
         return torch.stack(steps)
-
-    def _read_out(self, currents: Tensor) -> Tensor:
-        """Currents `t n classes` -> the largest value that each leaky integrator reaches, `n classes`."""
-        value = torch.zeros_like(currents[0])
-        values = []
-        for now in currents.unbind(0):
-            value = torch.add(now, value, alpha=self.readout_decay)
-            values.append(value)
-        return torch.amax(torch.stack(values), 0)
