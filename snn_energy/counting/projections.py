@@ -94,6 +94,8 @@ class WeightProjection:
     source: Tensor
     """The tensor that the operator was given: tells when an unnamed weight changes."""
     unique_weights: int
+    recipe: tuple[object, ...] | None = None
+    """How `source` was computed, where that is known."""
     partner: Operand | None = None
     calls: int = 0
     bias_adds: int = 0
@@ -121,9 +123,9 @@ class WeightProjection:
         self.maps = {}
         self.stale = True
 
-    def renew(self, weight: Tensor, source: Tensor) -> None:
+    def renew(self, weight: Tensor, source: Tensor, recipe: tuple[object, ...] | None = None) -> None:
         """Take new weight values from here on."""
-        self.weight, self.source, self.stale = weight, source, False
+        self.weight, self.source, self.recipe, self.stale = weight, source, recipe, False
         self.pruned = has_zeros(weight, self.operand.where)
 
     @property

@@ -8,6 +8,7 @@ from functools import partial
 from types import FrameType
 from typing import Any, Protocol
 
+import torch
 from torch import Tensor, nn
 from torch.multiprocessing.reductions import StorageWeakRef
 
@@ -20,7 +21,7 @@ from snn_energy.counting.observe import Operand, is_dyadic
 from snn_energy.counting.projections import PairProjection, WeightProjection
 from snn_energy.counting.repeats import Fed, repeat_of_input
 from snn_energy.counting.stateful import Behaviour
-from snn_energy.counting.tags import Origin, Past, Tag, drop_tag, hang_tag, read_tag, tensors_in
+from snn_energy.counting.tags import Origin, Past, Tag, drop_tag, hang_tag, read_tag, tensors_in, version_of
 
 ROOT = "(model)"
 
@@ -228,6 +229,29 @@ class Recorder:
                 tag = self.tag(tensor)
                 names.extend(tag.names if tag else ())
         return origin, tuple(dict.fromkeys(names))
+
+    def recipe(
+        self, func: torch._ops.OpOverload, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[object, ...] | None:
+        """How an operator makes a weight, or None where that cannot be told from its arguments."""
+        if func._schema.is_mutable:
+            return None
+        parts: list[object] = [func]
+        for key, value in (*enumerate(args), *kwargs.items()):
+            part: object = value
+            if isinstance(value, Tensor):
+                known = self._known.get(id(value))
+                tag = read_tag(value, self.token) if known is None else None
+                # Parameters, buffers and attributes stay alive, so their identity is theirs alone.
+                part = (id(value), version_of(value)) if known is not None else None if tag is None else tag.recipe
+                if part is None or (known is not None and known[1].origin is Origin.DATA):
+                    return None
+            elif not isinstance(value, (bool, int, float, str, torch.dtype, torch.device, type(None))):
+                if not isinstance(value, (tuple, list)) or not all(isinstance(one, (int, float)) for one in value):
+                    return None
+                part = tuple(value)
+            parts.append((key, part))
+        return tuple(parts)
 
     def mark(self, tensor: Tensor, tag: Tag, version: int | None = None) -> None:
         """Hang a tag on a tensor that an operator returned; for a view, with the write counter of its base."""

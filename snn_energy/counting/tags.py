@@ -52,6 +52,8 @@ class Tag:
     version: int = 0
     names: tuple[str, ...] = ()
     """Parameters it was computed from."""
+    recipe: tuple[object, ...] | None = None
+    """How it was computed from parameters and constants in their present state: equal recipes make equal values."""
     padding: tuple[tuple[int, int], ...] | None = None
     """Explicit zero padding of the last axes: zeros before and after, outermost axis first."""
     biased: bool | None = None
