@@ -21,7 +21,7 @@ from snn_energy.counting.observe import Operand, is_dyadic
 from snn_energy.counting.projections import PairProjection, WeightProjection
 from snn_energy.counting.repeats import Fed, repeat_of_input
 from snn_energy.counting.stateful import Behaviour
-from snn_energy.counting.tags import Origin, Past, Tag, drop_tag, hang_tag, read_tag, tensors_in, version_of
+from snn_energy.counting.tags import ATTRIBUTE, Origin, Past, Tag, drop_tag, hang_tag, read_tag, tensors_in, version_of
 
 ROOT = "(model)"
 
@@ -203,6 +203,9 @@ class Recorder:
 
     def tag(self, tensor: Tensor) -> Tag | None:
         """What is known of a tensor, or None for one that no operator of this trace produced."""
+        tag: Tag | None = getattr(tensor, ATTRIBUTE, None)
+        if tag is not None and tag.owner is self.token and tag.version >= 0 and tag.version == tensor._version:
+            return tag  # much the commonest case
         known = self._known.get(id(tensor))
         return read_tag(tensor, self.token) if known is None else known[1]
 

@@ -84,8 +84,8 @@ class Tag:
 
 
 def version_of(tensor: Tensor) -> int:
-    """Write counter of the data; inference tensors keep none and count as version 0."""
-    return 0 if tensor.is_inference() else tensor._version
+    """Write counter of the data; -1 for inference tensors, which keep none."""
+    return -1 if tensor.is_inference() else tensor._version
 
 
 def read_tag(tensor: Tensor, owner: object) -> Tag | None:
