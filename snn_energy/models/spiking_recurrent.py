@@ -40,12 +40,14 @@ class RecurrentLayer(nn.Module):
         return out
 
     def forward(self, currents: Tensor, carried: tuple[Tensor, Any] | None = None) -> tuple[Tensor, tuple[Tensor, Any]]:
-        """Input currents `t n width` -> spikes `t n width`, and what the next time step needs.
+        """Input currents of all time steps, `t n width`, from rest -> their spikes, and what the next step needs.
 
-        `carried` is what the call before returned for that; None: at rest.
+        With `carried`, which is what the step before returned for that: the current of one step, `n width`.
         """
-        spikes, state = (self.at_rest(currents[0]), None) if carried is None else carried
-        steps = []
+        if carried is not None:
+            spikes, state = self.step(currents, *carried)
+            return spikes, (spikes, state)
+        spikes, state, steps = self.at_rest(currents[0]), None, []
         for current in currents.unbind(0):
             spikes, state = self.step(current, spikes, state)
             steps.append(spikes)
@@ -142,12 +144,11 @@ class SpikingRecurrent(nn.Module):
         return currents
 
     def _step_by_step(self, events: Tensor) -> Tensor:
-        carried: list[Any] = [None] * len(self.layers)
+        carried: list[Any] = [(layer.at_rest(events[0]), None) for layer in self.layers]  # type: ignore[operator]
         steps = []
         for x in events.unbind(0):
             for i, layer in enumerate(self.layers):
                 assert isinstance(layer, RecurrentLayer)
-                spikes, carried[i] = layer(layer.input(x).unsqueeze(0), carried[i])
-                x = spikes[0]
+                x, carried[i] = layer(layer.input(x), carried[i])
             steps.append(self.head(x))
         return torch.stack(steps)
