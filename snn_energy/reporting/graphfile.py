@@ -46,6 +46,8 @@ def load_graph(path: str | Path, *, trust: bool = False) -> Graph:
 
     import torch
 
+    if not zipfile.is_zipfile(path):  # torch would log a traceback of its own before it fails
+        raise TraceError(f"{path}: torch.export.load cannot read it (no zip archive); export the program again")
     try:
         program = torch.export.load(path)
     except (RuntimeError, ValueError, KeyError, AttributeError, zipfile.BadZipFile) as problem:

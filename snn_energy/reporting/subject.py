@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from snn_energy.counting.skeleton import Graph
 from snn_energy.errors import MODEL_ERRORS, UsageError
 from snn_energy.inputs import EncodedSet, Encoding, Framing, InputSet, describe_source, load_inputs, source_names
+from snn_energy.inputs.inputset import checked_seed
 from snn_energy.models import InputSpec, checkpoint_path, load_checkpoint, load_state_dict_file
 from snn_energy.models.checkpoints import refuse_misfit
 from snn_energy.models.suggest import unknown
@@ -218,7 +219,7 @@ def factory_subject(
     if data.source is None:
         raise UsageError(f"--model {factory} needs --data: a data set ({', '.join(source_names())}), file or folder")
     shape = None if data.image_size is None else _parse_size(data.image_size)
-    torch.manual_seed(seed)
+    torch.manual_seed(checked_seed(seed))
     model = _build(factory, _parse_arguments(arguments))
     if weights is not None:
         _load_weights(model, Path(weights), factory)

@@ -50,8 +50,8 @@ def find_device(name: str) -> torch.device:
         device = torch.device(name)
         torch.zeros(1, device=device)
     except (RuntimeError, AssertionError) as problem:  # a build without CUDA asserts
-        reason = str(problem).splitlines()[0]
-        raise UsageError(f'device "{name}" cannot be used: {reason} Choose cpu, or mend the installation') from None
+        reason = str(problem).splitlines()[0].rstrip(".")
+        raise UsageError(f'device "{name}" cannot be used: {reason}; choose cpu, or mend the installation') from None
     return device
 
 
