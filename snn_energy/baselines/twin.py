@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from snn_energy.counting.counts import Trace
 from snn_energy.counting.neurons import NEURONS, NeuronRow, neuron_row
 from snn_energy.errors import MODEL_ERRORS, TraceError
 
@@ -95,6 +96,19 @@ def ann_twin(model: nn.Module) -> nn.Module:
     return twin.eval()
 
 
+def steps_kept(facts: Trace, twin: Trace) -> int:
+    """Time steps that a twin still makes by itself, above 1 where nothing told `ann_twin` how to stop it.
+
+    `facts` is the network's own trace on the same samples: a neuron updated T times a sample should be rectified once.
+    """
+    steps = facts.time_steps or 1
+    rectified = {record.name: record.compares for record in twin.elementwise if record.kind == "relu"}
+    return max(
+        (rectified.get(neuron.name, 0) * steps // neuron.updates for neuron in facts.neurons if neuron.updates),
+        default=1,
+    )
+
+
 def _copied(model: nn.Module) -> nn.Module:
     """A deep copy; neurons that cannot be copied (Sinabs' recurrent ones) are shared, for they are replaced anyway.
 
@@ -112,8 +126,8 @@ def _copied(model: nn.Module) -> nn.Module:
     except UNCOPIED as problem:
         raise TraceError(
             f"ann_twin: {type(model).__name__} cannot be copied ({type(problem).__name__}: "
-            f"{(str(problem).splitlines() or ['no message'])[0]}); take what copy.deepcopy refuses out of it, or profile "
-            "without a baseline"
+            f"{(str(problem).splitlines() or ['no message'])[0]}); take what copy.deepcopy refuses out of it, or "
+            "profile without a baseline"
         ) from problem
 
 
