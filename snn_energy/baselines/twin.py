@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from snn_energy.counting.counts import Trace
 from snn_energy.counting.neurons import NEURONS, NeuronRow, neuron_row
-from snn_energy.errors import MODEL_ERRORS, TraceError
+from snn_energy.errors import MODEL_ERRORS, TraceError, named_line
 
 TIME_ATTRIBUTES = ("time_steps", "T", "num_steps", "n_steps", "timesteps")
 """Whole numbers under these names are taken for the number of time steps that a module makes by itself."""
@@ -125,9 +125,8 @@ def _copied(model: nn.Module) -> nn.Module:
         return copy.deepcopy(model, {id(each): each for each in shared})
     except UNCOPIED as problem:
         raise TraceError(
-            f"ann_twin: {type(model).__name__} cannot be copied ({type(problem).__name__}: "
-            f"{(str(problem).splitlines() or ['no message'])[0]}); take what copy.deepcopy refuses out of it, or "
-            "profile without a baseline"
+            f"ann_twin: {type(model).__name__} cannot be copied ({named_line(problem)}); take what copy.deepcopy "
+            "refuses out of it, or profile without a baseline"
         ) from problem
 
 
