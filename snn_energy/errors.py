@@ -65,8 +65,11 @@ MODEL_ERRORS = (
     ArithmeticError,
     AssertionError,
     AttributeError,
+    ImportError,
     LookupError,
+    NameError,
     RuntimeError,
+    StopIteration,
     TypeError,
     ValueError,
 )

@@ -28,7 +28,7 @@ from snn_energy.reporting.graphfile import load_graph, written_classes, written_
 DEFAULT_BATCH_SIZE = 250
 """Samples per call. Counts do not depend on it, except the number of calls."""
 
-FACTORY_ERRORS = (*MODEL_ERRORS, NameError, OSError)
+FACTORY_ERRORS = (*MODEL_ERRORS, OSError)
 """What the user's own code raises when it is wrong, or called wrongly."""
 
 IMAGE_SIZE = re.compile(r"(\d+)(?:x(\d+)x(\d+))?")
@@ -325,7 +325,7 @@ def _find_factory(factory: str) -> Callable[..., Any]:
         sys.path.insert(0, here)  # as `python -m` does
     try:
         module = importlib.import_module(module_name)
-    except (ImportError, SyntaxError, *FACTORY_ERRORS) as problem:
+    except (SyntaxError, *FACTORY_ERRORS) as problem:
         raise UsageError(
             f"--model {factory}: cannot import {module_name} ({named_line(problem)}); "
             "run the command in the folder that holds it"

@@ -58,6 +58,14 @@ class Words(nn.Module):
     def forward(self, ids):
         return self.out(self.neuron(self.table(ids).movedim(1, 0))).mean(0)
 
+class Unfinished(Net):
+    def forward(self, x):
+        return missing_too
+
+class Unmet(Net):
+    def forward(self, x):
+        import no_such_package
+
 def Broken():
     return missing
 
@@ -276,6 +284,8 @@ REFUSALS = [
     (2, f"profile --model user_net:Net --data pixels.npz --seed {2**63}", "--seed must be from 0 to 2^63 - 1 (got 9"),
     (2, "profile --model user_net:Net --data pixels.npz --image-size 8x8", "--image-size must be CxHxW"),
     (1, "profile --model user_net:Net --data wrong.npy", "failed on an input of shape [5, 3, 5, 5] (RuntimeError: "),
+    (1, "profile --model user_net:Unfinished --data pixels.npz", "(NameError: name 'missing_too' is not defined)"),
+    (1, "profile --model user_net:Unmet --data pixels.npz", "(ModuleNotFoundError: No module named 'no_such_package')"),
     (1, "profile state.pt --model user_net:Net --data pixels.npz", "state.pt: missing weights for user_net:Net"),
     (1, "report nope.json", "nope.json: no such report"),
     (1, "report foreign.pt", "foreign.pt: expected a JSON report (got text that is no JSON"),

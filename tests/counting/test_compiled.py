@@ -174,6 +174,14 @@ def test_compiled_parts(warm: bool) -> None:
 # ---------------------------------------------------------------- TorchScript
 
 
+def test_tracing_a_compiled_module_warns_of_nothing() -> None:
+    """Torch warns of global hooks at every call; these are ours, and fire where they should."""
+    compiled = torch.compile(nn.Linear(3, 2), backend="eager")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert se.trace(compiled, torch.ones(1, 3)).connections == 3 * 2
+
+
 @pytest.mark.parametrize("name", NETS)
 def test_traced_modules(name: str) -> None:
     net, x, eager = eager_of(name)
@@ -317,11 +325,3 @@ def test_other_types_count_alike(name: str, dtype: torch.dtype, form: str) -> No
     )
     assert [layer.operand for layer in traced.layers] == [layer.operand for layer in eager.layers]
     same(dataclasses.replace(traced, layers=plain), eager)
-
-
-def test_tracing_a_compiled_module_warns_of_nothing() -> None:
-    """Torch warns of global hooks at every call; these are ours, and fire where they should."""
-    compiled = torch.compile(nn.Linear(3, 2), backend="eager")
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        assert se.trace(compiled, torch.ones(1, 3)).connections == 3 * 2
