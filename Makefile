@@ -16,13 +16,13 @@ test: .venv/installed-test  ## style, types and the tests that take seconds; .ci
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n 2 $(ARGS)
 
 reports: .venv/installed  ## rebuild the committed reports and the golden files
 	$(BIN)/python -m snn_energy.reporting.rebuild reports
 	$(BIN)/python -m snn_energy.reporting.rebuild tests/golden 256
 
-bench: .venv/installed  ## what profiling costs: traced over bare forward
+bench: .venv/installed  ## what counting costs on six networks, beside other counters where they are installed
 	$(BIN)/python benchmarks/overhead.py $(ARGS)
 
 train: .venv/installed  ## train the shipped network anew, into runs/ (where the images lie: ARGS="--data-dir ...")

@@ -1,4 +1,4 @@
-"""Our own single-step neurons: one call is one time step, and the state comes back behind the spikes."""
+"""Our own single-step neurons, where one call is one time step and the state comes back behind the spikes; read-out."""
 
 from __future__ import annotations
 
@@ -27,5 +27,18 @@ register_neuron(
         soft_reset_adds=2,  # B and the adaptation, for each spike
         returned_states=1,
         binary_scale=1.0,
+    )
+)
+register_neuron(
+    NeuronRow(
+        qualified_name="snn_energy.models.cells.LeakyIntegrator",
+        kind="li",
+        equation="V <- decay V + I",
+        adds=1,
+        muls=1,
+        compares=0,
+        state_variables=1,
+        spiking=False,
+        time_axis=0,
     )
 )

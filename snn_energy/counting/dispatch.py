@@ -115,9 +115,8 @@ class CountingMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
             out = func(*args, **kwargs)
             recorder.products += product is not None
             recorder.note("free", name, reason=FREE.get(name, "weights only: computed once, at load time"))
-            self._hang(
-                out, Tag(recorder.token, Origin.WEIGHT, names=names, bits=self._weight_bits(name, args, tensors))
-            )
+            bits, recipe = self._weight_bits(name, args, tensors), recorder.recipe(func, args, kwargs)
+            self._hang(out, Tag(recorder.token, Origin.WEIGHT, names=names, bits=bits, recipe=recipe))
             return out
         charged = row is not None and not recorder.muted
         foreign = (charged and any(is_unreadable(t, name in READS_COMPLEX) for t in tensors)) or (

@@ -174,6 +174,25 @@ def _convolution(recorder: Recorder, module: nn.Module, x: Tensor) -> After | No
     return _remembered(recorder, module, x, after, None, "convolution")
 
 
+def _transposed_convolution(recorder: Recorder, module: nn.Module, x: Tensor) -> After | None:
+    assert isinstance(module, nn.modules.conv._ConvTransposeNd)
+    weight, bias = module.weight, module.bias
+    if x.dim() != weight.dim() or recorder.origin(weight) is not Origin.WEIGHT:
+        return None
+
+    def after(out: Tensor) -> None:
+        # The caller may ask for an output size by keyword, which no hook sees: the result tells what was padded on.
+        geometry = zip(x.shape[2:], out.shape[2:], weight.shape[2:], module.stride, module.padding, module.dilation)
+        extra = tuple(
+            size_out - ((size - 1) * stride - 2 * padding + dilation * (kernel - 1) + 1)
+            for size, size_out, kernel, stride, padding, dilation in geometry
+        )
+        args = (x, weight, bias, module.stride, module.padding, module.dilation, True, extra, module.groups)
+        convolution(recorder, Call("convolution", args, {}, (x, weight), None))(out)
+
+    return after
+
+
 def _linear(recorder: Recorder, module: nn.Module, x: Tensor) -> After | None:
     assert isinstance(module, nn.Linear)
     weight, bias = module.weight, module.bias
@@ -247,6 +266,7 @@ def _counted(recorder: Recorder, module: nn.Module, name: str, args: tuple[Any, 
 SHORTCUTS: dict[type[nn.Module], Shortcut] = {
     nn.Linear: _linear,
     **dict.fromkeys((nn.Conv1d, nn.Conv2d, nn.Conv3d), _convolution),
+    **dict.fromkeys((nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d), _transposed_convolution),
     **dict.fromkeys((nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d), _batch_norm),
     **dict.fromkeys((nn.MaxPool2d, nn.MaxPool3d), _max_pool),
 }

@@ -37,14 +37,17 @@ class NeuronTally:
             self.steps[position] += int(count)
         self.pending.clear()
 
-    def add(self, spikes: Tensor, first: int, tapped: Sequence[Tensor]) -> int:
-        """Add one call's output; a single-step neuron is at time step `first`. Returns the time step after it."""
+    def add(self, spikes: Tensor, first: int, tapped: Sequence[Tensor], *, calls: int = 0) -> int:
+        """Add one call's output; a single-step neuron is at time step `first`. Returns the time step after it.
+
+        Several `calls` of a single-step neuron lie along the first axis.
+        """
         if self.row.time_axis is None:
-            by_step = spikes.unsqueeze(0)
+            by_step = spikes if calls else spikes.unsqueeze(0)
         else:
             by_step = spikes.movedim(self.row.time_axis, 0) if self.row.time_axis else spikes
             first = 0
-        self.calls += 1
+        self.calls += calls or 1
         self.updates += spikes.numel()
         if spikes.numel():
             per_sample = spikes.numel() // (by_step.shape[0] * (by_step.shape[1] if by_step.dim() > 1 else 1))

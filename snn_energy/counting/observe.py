@@ -66,17 +66,19 @@ class Operand:
             mask = x.to(torch.float32)
             values = self._saw([1.0], x, positive=True, negative=False)  # binary by type
             return Look(mask, mask, 1.0, values)
-        if not channels and x.numel():
-            self.track.alive = False
-        if (self.values.many and not self.track.alive) or x.numel() == 0:
+        if x.numel() == 0 or (self.values.many and not self.track.alive):
             return Look(_mask(x), None, 1.0)
+        if not channels and self.track.alive and x.any():
+            self.track.alive = False
+            if self.values.many:
+                return Look(_mask(x), None, 1.0)
         look = None if grid is None or self.track.alive else self._look_on_grid(x, grid, [])
         if look is not None:
             return look
-        if self._guess is not None and (x.is_floating_point() or self._guess == int(self._guess)):
-            mask = _equals(x, self._guess)
-            if _is_zero(torch.sub(x, mask.to(x.dtype), alpha=_scalar(self._guess, x))):
-                return Look(mask, mask, abs(self._guess))
+        if self._guess is not None:
+            spikes = _spikes_of(x, self._guess)
+            if spikes is not None:
+                return Look(spikes, spikes, abs(self._guess))
         if not self.track.alive and len(self.values.magnitudes) > 1 and not self.values.negative:
             unit = self.values.unit
             look = self._look_on_grid(x, unit, []) if _all_on_grid(x, unit) else None
@@ -200,6 +202,18 @@ class Operand:
             self.values |= values
 
 
+def _spikes_of(x: Tensor, height: float) -> Tensor | None:
+    """The mask of `x` if every value is 0 or `height`; None if one is not."""
+    if is_dyadic(height) and x.is_floating_point():
+        if not (x.amax() <= height).item() or not _all_on_grid(x, height):
+            return None
+        return x if height == 1 and x.dtype in _FLOATS else _mask(x)
+    if not x.is_floating_point() and height != int(height):
+        return None
+    mask = _equals(x, height)
+    return mask if _is_zero(torch.sub(x, mask.to(x.dtype), alpha=_scalar(height, x))) else None
+
+
 _ASKED = 6
 """Levels that are asked for one by one; more are sorted out together."""
 
@@ -225,7 +239,7 @@ def _all_on_grid(x: Tensor, unit: float) -> bool:
     if not is_dyadic(unit) or not x.is_floating_point() or not (x.amin() >= 0).item():
         return False
     scaled = x if unit == 1 else x * (1 / unit)
-    return _is_zero(torch.frac(scaled))
+    return not torch.frac(scaled).amax().item()  # NaN is true as well
 
 
 def _sum_type(x: Tensor) -> torch.dtype:
@@ -253,8 +267,7 @@ def _scalar(value: float, x: Tensor) -> float | int:
 
 
 def _is_zero(x: Tensor) -> bool:
-    low, high = torch.aminmax(x)
-    return not (low.item() or high.item())
+    return not (x.amax().item() or x.amin().item())  # faster than one aminmax
 
 
 def _eps(x: Tensor) -> float:

@@ -94,6 +94,8 @@ class WeightProjection:
     source: Tensor
     """The tensor that the operator was given: tells when an unnamed weight changes."""
     unique_weights: int
+    recipe: tuple[object, ...] | None = None
+    """How `source` was computed, where that is known."""
     partner: Operand | None = None
     calls: int = 0
     bias_adds: int = 0
@@ -121,9 +123,9 @@ class WeightProjection:
         self.maps = {}
         self.stale = True
 
-    def renew(self, weight: Tensor, source: Tensor) -> None:
+    def renew(self, weight: Tensor, source: Tensor, recipe: tuple[object, ...] | None = None) -> None:
         """Take new weight values from here on."""
-        self.weight, self.source, self.stale = weight, source, False
+        self.weight, self.source, self.recipe, self.stale = weight, source, recipe, False
         self.pruned = has_zeros(weight, self.operand.where)
 
     @property
@@ -353,6 +355,9 @@ def sighted(
     sight = None if tag is None else tag.sight
     if isinstance(sight, Sight) and sight.serves(operand, version, x.shape[1:] if shape is None else torch.Size(shape)):
         operand.join(sight.values)
+        by_channel = tag is None or tag.spike_scale is not None or (channels and tag.scaled)
+        if not by_channel and (sight.values.many or sight.values.magnitudes):
+            operand.track.alive = False  # as a look of its own would have found
         return sight.mask, sight.level, sight.unit
     if tag is None:
         look = operand.look(x)

@@ -8,6 +8,7 @@ from functools import partial
 from types import FrameType
 from typing import Any, Protocol
 
+import torch
 from torch import Tensor, nn
 from torch.multiprocessing.reductions import StorageWeakRef
 
@@ -20,7 +21,7 @@ from snn_energy.counting.observe import Operand, is_dyadic
 from snn_energy.counting.projections import PairProjection, WeightProjection
 from snn_energy.counting.repeats import Fed, repeat_of_input
 from snn_energy.counting.stateful import Behaviour
-from snn_energy.counting.tags import Origin, Past, Tag, drop_tag, hang_tag, read_tag, tensors_in
+from snn_energy.counting.tags import ATTRIBUTE, Origin, Past, Tag, drop_tag, hang_tag, read_tag, tensors_in, version_of
 
 ROOT = "(model)"
 
@@ -59,9 +60,9 @@ class _ArithmeticTally:
     compares: int = 0
     specials: int = 0
 
-    def more(self, adds: int, muls: int, compares: int, specials: int) -> None:
-        """Add one call."""
-        self.calls += 1
+    def more(self, adds: int, muls: int, compares: int, specials: int, calls: int = 1) -> None:
+        """Add one call, or several."""
+        self.calls += calls
         self.adds += adds
         self.muls += muls
         self.compares += compares
@@ -202,6 +203,9 @@ class Recorder:
 
     def tag(self, tensor: Tensor) -> Tag | None:
         """What is known of a tensor, or None for one that no operator of this trace produced."""
+        tag: Tag | None = getattr(tensor, ATTRIBUTE, None)
+        if tag is not None and tag.owner is self.token and tag.version >= 0 and tag.version == tensor._version:
+            return tag  # much the commonest case
         known = self._known.get(id(tensor))
         return read_tag(tensor, self.token) if known is None else known[1]
 
@@ -228,6 +232,29 @@ class Recorder:
                 tag = self.tag(tensor)
                 names.extend(tag.names if tag else ())
         return origin, tuple(dict.fromkeys(names))
+
+    def recipe(
+        self, func: torch._ops.OpOverload, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[object, ...] | None:
+        """How an operator makes a weight, or None where that cannot be told from its arguments."""
+        if func._schema.is_mutable:
+            return None
+        parts: list[object] = [func]
+        for key, value in (*enumerate(args), *kwargs.items()):
+            part: object = value
+            if isinstance(value, Tensor):
+                known = self._known.get(id(value))
+                tag = read_tag(value, self.token) if known is None else None
+                # Parameters, buffers and attributes stay alive, so their identity is theirs alone.
+                part = (id(value), version_of(value)) if known is not None else None if tag is None else tag.recipe
+                if part is None or (known is not None and known[1].origin is Origin.DATA):
+                    return None
+            elif not isinstance(value, (bool, int, float, str, torch.dtype, torch.device, type(None))):
+                if not isinstance(value, (tuple, list)) or not all(isinstance(one, (int, float)) for one in value):
+                    return None
+                part = tuple(value)
+            parts.append((key, part))
+        return tuple(parts)
 
     def mark(self, tensor: Tensor, tag: Tag, version: int | None = None) -> None:
         """Hang a tag on a tensor that an operator returned; for a view, with the write counter of its base."""
@@ -371,24 +398,26 @@ class Recorder:
         """A fresh operand, named for error messages."""
         return Operand(f"layer {name!r}")
 
-    def note(self, status: str, operator: str, *, reason: str = "", bound: int = 0) -> None:
-        """Enter one call of an operator into the certificate."""
+    def note(self, status: str, operator: str, *, reason: str = "", bound: int = 0, calls: int = 1) -> None:
+        """Enter one call of an operator, or several, into the certificate."""
         tally = self._operators.get((status, operator))
         if tally is None:
             tally = self._operators[status, operator] = _OperatorTally(reason)
-        tally.calls += 1
+        tally.calls += calls
         tally.bound += bound
         tally.modules[self.path or ROOT] = None
         if self.journal is not None:
             self.journal.append(tally.again)
 
-    def arithmetic(self, kind: str, *, adds: int = 0, muls: int = 0, compares: int = 0, specials: int = 0) -> None:
-        """Charge element-wise arithmetic to the module that runs."""
+    def arithmetic(
+        self, kind: str, *, adds: int = 0, muls: int = 0, compares: int = 0, specials: int = 0, calls: int = 1
+    ) -> None:
+        """Charge element-wise arithmetic, of one call or several, to the module that runs."""
         key = (self.path or ROOT, kind)
         tally = self._arithmetic.get(key)
         if tally is None:
             tally = self._arithmetic[key] = _ArithmeticTally()
-        tally.more(adds, muls, compares, specials)
+        tally.more(adds, muls, compares, specials, calls)
         if self.journal is not None:
             self.journal.append(partial(tally.more, adds, muls, compares, specials))
 
@@ -397,12 +426,20 @@ class Recorder:
 
         Where the neuron's row says so, `shape` is its input instead.
         """
-        row = self.neuron_rows[id(module)]
+        name, tally = self._neuron_tally(module)
+        self._step_of[name] = tally.add(shape, self._step_of.get(name, 0), tapped)
+
+    def neuron_steps(self, module: nn.Module, spikes: Tensor) -> None:
+        """Record one call of a single-step neuron for each slice along the first axis."""
+        name, tally = self._neuron_tally(module)
+        self._step_of[name] = tally.add(spikes, self._step_of.get(name, 0), (), calls=len(spikes))
+
+    def _neuron_tally(self, module: nn.Module) -> tuple[str, NeuronTally]:
         name = self.paths.get(id(module), self.path) or ROOT
         tally = self.neuron_tallies.get(name)
         if tally is None:
-            tally = self.neuron_tallies[name] = NeuronTally(row)
-        self._step_of[name] = tally.add(shape, self._step_of.get(name, 0), tapped)
+            tally = self.neuron_tallies[name] = NeuronTally(self.neuron_rows[id(module)])
+        return name, tally
 
     def is_spikes(self, tensor: Tensor, scale: float | None) -> None:
         """Note what a neuron returned; `scale` is the height of its spikes where its row guarantees one."""

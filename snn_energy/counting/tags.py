@@ -52,6 +52,8 @@ class Tag:
     version: int = 0
     names: tuple[str, ...] = ()
     """Parameters it was computed from."""
+    recipe: tuple[object, ...] | None = None
+    """How it was computed from parameters and constants in their present state: equal recipes make equal values."""
     padding: tuple[tuple[int, int], ...] | None = None
     """Explicit zero padding of the last axes: zeros before and after, outermost axis first."""
     biased: bool | None = None
@@ -82,8 +84,8 @@ class Tag:
 
 
 def version_of(tensor: Tensor) -> int:
-    """Write counter of the data; inference tensors keep none and count as version 0."""
-    return 0 if tensor.is_inference() else tensor._version
+    """Write counter of the data; -1 for inference tensors, which keep none."""
+    return -1 if tensor.is_inference() else tensor._version
 
 
 def read_tag(tensor: Tensor, owner: object) -> Tag | None:

@@ -19,6 +19,7 @@ from torch.nn.modules.module import register_module_forward_hook, register_modul
 from torch.utils._python_dispatch import _get_current_dispatch_mode, _pop_mode, _push_mode
 
 from snn_energy.counting.dispatch import CountingMode
+from snn_energy.counting.feedback import count_feedback, feedback_layer
 from snn_energy.counting.modules import SHORTCUTS, shortcut
 from snn_energy.counting.ops.products import RECURRENT, WEIGHTED
 from snn_energy.counting.quantisers import count_quantiser, is_fake_quantiser, is_observer
@@ -37,6 +38,8 @@ class Watcher:
         self._thread = threading.get_ident()
         self._running = False
         self._quantisers = {id(m) for m in recorder.modules if is_fake_quantiser(m) or is_observer(m)}
+        found = ((id(m), feedback_layer(recorder, m)) for m in recorder.modules)
+        self._feedback = {key: row for key, row in found if row is not None}
         self._silent: list[tuple[nn.Module, Finish]] = []
         """The module counted from its hook, inside which the dispatch mode is off, and what to do after it."""
         self._products: list[int | None] = []
@@ -85,14 +88,14 @@ class Watcher:
         return threading.get_ident() != self._thread or not self._running
 
     def _enter(self, module: nn.Module, args: Any) -> None:
-        if self._elsewhere():
+        if not self._running or threading.get_ident() != self._thread:
             return
         recorder = self.recorder
-        recorder.enter(module)
-        weighted = isinstance(module, WEIGHTED) and not self._silent
-        self._products.append(recorder.products if weighted else None)
-        if self._silent:
+        if self._silent:  # below a module that is counted as a whole
+            recorder.called.add(id(module))
             return
+        recorder.enter(module)
+        self._products.append(recorder.products if isinstance(module, WEIGHTED) else None)
         if _get_current_dispatch_mode() is not self.mode:
             return
         recorder.behaviour.enter(module, args)
@@ -100,6 +103,7 @@ class Watcher:
             recorder.open_neuron(module, args)
         elif (
             id(module) in recorder.neuron_rows
+            or (len(args) == 1 and id(module) in self._feedback)
             or id(module) in self._quantisers
             or (type(module) in SHORTCUTS and not recorder.scopes)
         ):
@@ -113,7 +117,9 @@ class Watcher:
         finish: Finish | None = None
         _pop_mode()  # what we do here is not the model's work
         try:
-            if id(module) in self.recorder.neuron_rows:
+            if id(module) in self._feedback:  # never a neuron itself
+                finish = partial(count_feedback, self.recorder, module, self._feedback[id(module)])
+            elif id(module) in self.recorder.neuron_rows:
                 tap: list[Tensor] = []
                 token = SPIKE_TAP.set(tap)
                 finish = partial(_count_tapped_neuron, self.recorder, module, args, tap, token)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from snn_energy.models.cells import ALIFCell, IFCell, LIFCell
+from snn_energy.models.cells import ALIFCell, IFCell, LeakyIntegrator, LIFCell
 from snn_energy.models.checkpoints import (
     Checkpoint,
     load_checkpoint,
@@ -29,6 +29,7 @@ __all__ = [
     "IFCell",
     "InputSpec",
     "LIFCell",
+    "LeakyIntegrator",
     "SEWResNet",
     "SpikingCNN",
     "SpikingNeuron",

@@ -87,3 +87,29 @@ class ALIFCell(nn.Module):
             f"decay={self.decay:g}, threshold={self.threshold:g}, adaptation={self.adaptation:g}, "
             f"adaptation_decay={self.adaptation_decay:g}, surrogate={self.surrogate}"
         )
+
+
+class LeakyIntegrator(nn.Module):
+    """A read-out without spikes, multi-step: y_t = decay y_{t-1} + x_t, with y_{-1} = 0.
+
+    Errors: UsageError for a decay out of range.
+    """
+
+    def __init__(self, decay: float = 0.9375) -> None:
+        super().__init__()
+        if not 0 <= decay <= 1:
+            raise UsageError(f"LeakyIntegrator: decay must be between 0 and 1 (got {decay!r})")
+        self.decay = float(decay)
+
+    def forward(self, currents: Tensor) -> Tensor:
+        """Currents `t n ...` -> the value after each time step, `t n ...`."""
+        value = torch.zeros_like(currents[0])
+        values = []
+        for now in currents.unbind(0):
+            value = torch.add(now, value, alpha=self.decay)
+            values.append(value)
+        return torch.stack(values)
+
+    def extra_repr(self) -> str:
+        """Show the constant in the printed model."""
+        return f"decay={self.decay:g}"

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from snn_energy.errors import DataError, UsageError
-from snn_energy.models.cells import ALIFCell, LIFCell
+from snn_energy.models.cells import ALIFCell, LeakyIntegrator, LIFCell
 from snn_energy.models.registry import register
 from snn_energy.models.suggest import unknown
 from snn_energy.models.units import check_sizes
@@ -38,6 +38,18 @@ class RecurrentLayer(nn.Module):
         """Input current and last spikes `n width` -> (spikes, state of the neuron)."""
         out: tuple[Tensor, Any] = self.neuron(current + self.recurrent(spikes), state)
         return out
+
+    def forward(self, currents: Tensor, carried: tuple[Tensor, Any] | None = None) -> tuple[Tensor, tuple[Tensor, Any]]:
+        """Input currents `t n width` -> spikes `t n width`, and what the next time step needs.
+
+        `carried` is what the call before returned for that; None: at rest.
+        """
+        spikes, state = (self.at_rest(currents[0]), None) if carried is None else carried
+        steps = []
+        for current in currents.unbind(0):
+            spikes, state = self.step(current, spikes, state)
+            steps.append(spikes)
+        return torch.stack(steps), (spikes, state)
 
     def at_rest(self, frame: Tensor) -> Tensor:
         """Silence before the first step, `n width`."""
@@ -91,8 +103,8 @@ class SpikingRecurrent(nn.Module):
             RecurrentLayer(ins, width, NEURONS[neuron](**constants)) for ins, width in zip((inputs, *widths), widths)
         )
         self.head = nn.Linear(widths[-1], classes, bias=False)
-        self.inputs, self.classes, self.time_steps = inputs, classes, time_steps
-        self.readout_decay, self.stepped = readout_decay, stepped
+        self.readout = LeakyIntegrator(readout_decay)
+        self.inputs, self.classes, self.time_steps, self.stepped = inputs, classes, time_steps, stepped
         self._args = {
             "inputs": inputs,
             "classes": classes,
@@ -118,37 +130,24 @@ class SpikingRecurrent(nn.Module):
             raise DataError(
                 f"spiking-recurrent: expected events [T, N, {self.inputs}] with T >= 1 (got {list(events.shape)})"
             )
-        return self._read_out(self._step_by_step(events) if self.stepped else self._layer_by_layer(events))
+        values = self.readout(self._step_by_step(events) if self.stepped else self._layer_by_layer(events))
+        return torch.amax(values, 0)
 
     def _layer_by_layer(self, events: Tensor) -> Tensor:
         x = events
         for layer in self.layers:
             assert isinstance(layer, RecurrentLayer)
-            spikes, state, steps = layer.at_rest(x[0]), None, []
-            for current in layer.input(x).unbind(0):
-                spikes, state = layer.step(current, spikes, state)
-                steps.append(spikes)
-            x = torch.stack(steps)
+            x, _ = layer(layer.input(x))
         currents: Tensor = self.head(x)
         return currents
 
     def _step_by_step(self, events: Tensor) -> Tensor:
-        spikes = [layer.at_rest(events[0]) for layer in self.layers]  # type: ignore[operator]
-        states: list[Any] = [None] * len(self.layers)
+        carried: list[Any] = [None] * len(self.layers)
         steps = []
         for x in events.unbind(0):
             for i, layer in enumerate(self.layers):
                 assert isinstance(layer, RecurrentLayer)
-                spikes[i], states[i] = layer.step(layer.input(x), spikes[i], states[i])
-                x = spikes[i]
+                spikes, carried[i] = layer(layer.input(x).unsqueeze(0), carried[i])
+                x = spikes[0]
             steps.append(self.head(x))
         return torch.stack(steps)
-
-    def _read_out(self, currents: Tensor) -> Tensor:
-        """Currents `t n classes` -> the largest value that each leaky integrator reaches, `n classes`."""
-        value = torch.zeros_like(currents[0])
-        values = []
-        for now in currents.unbind(0):
-            value = torch.add(now, value, alpha=self.readout_decay)
-            values.append(value)
-        return torch.amax(torch.stack(values), 0)

@@ -325,3 +325,10 @@ def test_other_types_count_alike(name: str, dtype: torch.dtype, form: str) -> No
     )
     assert [layer.operand for layer in traced.layers] == [layer.operand for layer in eager.layers]
     same(dataclasses.replace(traced, layers=plain), eager)
+
+
+def test_projections_fed_the_same_tensor_know_the_same_of_it() -> None:
+    """One look serves them all; it must leave each as a look of its own would."""
+    _, _, eager = eager_of("attention")
+    q, k, v = eager.layers[:3]
+    assert q.values == k.values == v.values

@@ -14,7 +14,7 @@ from networks import BATCH_AXIS, NETWORKS
 from on_networks import example, kinds, seeds, trace
 from torch import Tensor, nn
 
-from snn_energy.models import ALIFCell
+from snn_energy.models import ALIFCell, LeakyIntegrator
 
 
 def check(net: nn.Module, x: Tensor, traced: Any) -> None:
@@ -44,8 +44,15 @@ def check(net: nn.Module, x: Tensor, traced: Any) -> None:
         factors = [[value for pair in calls for value in pair[side].flatten().tolist()] for side in (0, 1)]
         classes = ("silent", "binary", "ternary", "integer", "real")
         assert layer.operand.kind == min((brute.operand_class(values)[0] for values in factors), key=classes.index)
-    assert {neuron.name for neuron in traced.neurons} == set(spikes)
-    for neuron in traced.neurons:
+    integrators = [neuron for neuron in traced.neurons if not neuron.spiking]
+    assert [(neuron.kind, neuron.spikes) for neuron in integrators] == [
+        ("li", 0) for module in modules.values() if isinstance(module, LeakyIntegrator)
+    ]
+    for neuron in integrators:  # one value for each time step of each logit
+        assert neuron.updates == net.classes * sum(len(one.flatten(0, -2)) for one in operands["head"])
+        assert neuron.state_elements == net.classes
+    assert {neuron.name for neuron in traced.neurons if neuron.spiking} == set(spikes)
+    for neuron in (neuron for neuron in traced.neurons if neuron.spiking):
         steps = spikes[neuron.name]
         assert neuron.spikes_per_step == tuple(sum(v != 0 for v in step.flatten().tolist()) for step in steps)
         assert neuron.updates == sum(step.numel() for step in steps)

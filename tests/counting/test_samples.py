@@ -335,7 +335,7 @@ def edited(tmp_path: Any, change: Any) -> Any:
         (lambda d, c, f: c.remove(f["events"]), "has no column for 'layers', '(model)', '', 'events'"),
         (lambda d, c, f: c.reverse(), "per_sample.columns must be in the order of the trace"),
         (lambda d, c, f: f["calls"].update(values=[1, 1, 1]), "with one value where all samples are equal"),
-        (lambda d, c, f: d.update(format_version=1), "the trace has the unknown key 'per_sample'"),
+        (lambda d, c, f: d.update(format_version=1), "format_version must be 2 (got 1)"),
     ],
 )  # fmt: skip
 def test_records_that_do_not_belong_to_the_counts_are_refused(tmp_path: Any, change: Any, message: str) -> None:
@@ -343,17 +343,6 @@ def test_records_that_do_not_belong_to_the_counts_are_refused(tmp_path: Any, cha
         se.load_trace(edited(tmp_path, change))
     assert message in str(caught.value)
     assert len(str(caught.value).splitlines()) == 1
-
-
-def test_a_file_of_version_1_is_still_read(tmp_path: Any) -> None:
-    net, x = nn.Linear(3, 2), torch.ones(2, 3)
-    plain = se.trace(net, x)
-    se.save_trace(plain, tmp_path / "t.json")
-    document = json.loads((tmp_path / "t.json").read_text(encoding="utf-8"))
-    assert document.pop("per_sample", "none") is None
-    document["format_version"] = 1
-    (tmp_path / "old.json").write_text(json.dumps(document), encoding="utf-8")
-    assert se.load_trace(tmp_path / "old.json") == plain
 
 
 def test_records_of_no_sample_are_refused_with_columns(tmp_path: Any) -> None:

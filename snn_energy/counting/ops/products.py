@@ -263,16 +263,25 @@ def _weight_projection(recorder: Recorder, kind: str, weight: Tensor, as_wired: 
         operand = recorder.operand(fresh)
         projection = WeightProjection(fresh, kind, key, operand, as_wired, weight, _unique_elements(weight))
         projection.weight_bits = recorder.bits(weight)
+        projection.recipe = None if tag is None else tag.recipe
         recorder.projections[key] = projection
         recorder.watch_weight(projection, names)
         return projection
     assert isinstance(projection, WeightProjection)
+    recipe = None if tag is None else tag.recipe
     if projection.stale:
-        projection.renew(as_wired, weight)
-    elif not owned and projection.source is not weight and not torch.equal(projection.source, weight):
+        projection.renew(as_wired, weight, recipe)
+    elif not (owned or projection.source is weight or _made_alike(projection, weight, recipe)):
         projection.settle()
-        projection.renew(as_wired, weight)
+        projection.renew(as_wired, weight, recipe)
     return projection
+
+
+def _made_alike(projection: WeightProjection, weight: Tensor, recipe: tuple[object, ...] | None) -> bool:
+    """True if a computed weight has the values it had before: told by how it was made, else by looking."""
+    if recipe is not None and recipe == projection.recipe:
+        return True
+    return torch.equal(projection.source, weight)
 
 
 def _unique_elements(weight: Tensor) -> int:

@@ -1,0 +1,76 @@
+"""Recurrent layers that run all time steps by themselves, counted from what they return.
+
+    I_t = x_t + R s_{t-1};  s_t = neuron(I_t);  s_{-1} = 0
+
+The output s tells everything: it is the neuron's, and the operand of R is s one step later. So such a layer runs
+without the dispatch mode, and its hundreds of small products are looked at as one: the same counts, under the same
+names, as if every step had been seen.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from snn_energy.counting.ops.products import linear_layer
+from snn_energy.counting.recorder import Recorder
+from snn_energy.counting.tags import Origin, Tag, tensors_in
+
+
+@dataclass(frozen=True, slots=True)
+class FeedbackLayer:
+    """Names of a layer's two children: a single-step neuron, and the linear layer R, without bias."""
+
+    neuron: str
+    weights: str
+
+
+FEEDBACK_LAYERS = {
+    "snn_energy.models.spiking_recurrent.RecurrentLayer": FeedbackLayer("neuron", "recurrent"),
+}
+"""By qualified name: exact classes, whose `forward` takes currents `t n width` and returns spikes of that shape first.
+
+A second argument says that a call does not begin at rest.
+"""
+
+
+def feedback_layer(recorder: Recorder, module: nn.Module) -> FeedbackLayer | None:
+    """The row of a module, if nothing stands between it and what the row says; None if its steps must be seen."""
+    row = FEEDBACK_LAYERS.get(f"{type(module).__module__}.{type(module).__qualname__}")
+    if row is None or "forward" in module.__dict__:
+        return None
+    neuron, weights = getattr(module, row.neuron), getattr(module, row.weights)
+    known = recorder.neuron_rows.get(id(neuron))
+    plain = type(weights) is nn.Linear and weights.bias is None and type(weights._parameters["weight"]) is nn.Parameter
+    if known is None or known.time_axis is not None or id(neuron) in recorder.mixed or not plain:
+        return None
+    return None if any(part._forward_hooks or part._forward_pre_hooks for part in (neuron, weights)) else row
+
+
+def count_feedback(recorder: Recorder, module: nn.Module, row: FeedbackLayer, result: Any) -> None:
+    """Count one call of the running module from its spikes `t n width`; None after an exception."""
+    if result is None:
+        return
+    output: Tensor = result[0]
+    neuron, weights = getattr(module, row.neuron), getattr(module, row.weights)
+    scale = recorder.neuron_rows[id(neuron)].binary_scale
+    steps = len(output)
+    recorder.enter(weights)
+    fed_back = torch.cat((torch.zeros_like(output[:1]), output[:-1]))
+    recorder.mark(fed_back, Tag(recorder.token, Origin.DATA, spike_scale=scale, scaled=True))
+    feed = linear_layer(recorder, "mm", fed_back, weights.weight, biased=False)
+    feed(fed_back.new_empty(0))
+    feed.projection.calls += steps - 1
+    recorder.note("counted", "mm", calls=steps - 1)
+    recorder.leave()
+    recorder.arithmetic("add", adds=output.numel(), calls=steps)
+    recorder.note("counted", "add", calls=steps)
+    recorder.enter(neuron)
+    recorder.neuron_steps(neuron, output)
+    recorder.leave()
+    for state in tensors_in(result):
+        recorder.is_data(state)
+    recorder.is_spikes(output, scale)
