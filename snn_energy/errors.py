@@ -51,12 +51,25 @@ class LostRankError(RankError):
     """Another process that shares the run does not answer any more."""
 
 
+def first_line(problem: BaseException) -> str:
+    """The first line of an error's message without its full stop; the name of its class where it has no message."""
+    return (str(problem).splitlines() or [type(problem).__name__])[0].rstrip(".")
+
+
+def named_line(problem: BaseException) -> str:
+    """The class of an error and the first line of its message."""
+    return f"{type(problem).__name__}: {(str(problem).splitlines() or ['no message'])[0]}"
+
+
 MODEL_ERRORS = (
     ArithmeticError,
     AssertionError,
     AttributeError,
+    ImportError,
     LookupError,
+    NameError,
     RuntimeError,
+    StopIteration,
     TypeError,
     ValueError,
 )

@@ -9,16 +9,23 @@ Neurons that are detected by their behaviour alone are not replaced.
 from __future__ import annotations
 
 import copy
+import pickle
+from types import ModuleType
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from snn_energy.counting.counts import Trace
 from snn_energy.counting.neurons import NEURONS, NeuronRow, neuron_row
-from snn_energy.errors import TraceError
+from snn_energy.errors import MODEL_ERRORS, TraceError, named_line
 
 TIME_ATTRIBUTES = ("time_steps", "T", "num_steps", "n_steps", "timesteps")
 """Whole numbers under these names are taken for the number of time steps that a module makes by itself."""
+
+
+UNCOPIED = (*MODEL_ERRORS, copy.Error, pickle.PicklingError)
+"""What `copy.deepcopy` raises for a model that holds what cannot be copied."""
 
 
 class Rectifier(nn.ReLU):
@@ -62,7 +69,8 @@ def ann_twin(model: nn.Module) -> nn.Module:
     are those of these weights, not of an ANN trained for itself.
 
     Raises:
-        TraceError: no module is a recognised spiking neuron, so nothing could be replaced.
+        TraceError: no module is a recognised spiking neuron, so nothing could be replaced; or the model holds
+            something that cannot be copied.
     """
     twin = _copied(model)
     row = neuron_row(twin)
@@ -77,8 +85,9 @@ def ann_twin(model: nn.Module) -> nn.Module:
                 replaced += 1
     if not replaced:
         raise TraceError(
-            f"ann_twin: no spiking neuron recognised in {type(model).__name__} (known: {', '.join(sorted(NEURONS))}); "
-            "register yours with snn_energy.register_neuron, or profile without a baseline"
+            f"ann_twin: no spiking neuron recognised in {type(model).__name__} (known by name: those of "
+            f"{', '.join(sorted({name.partition('.')[0] for name in NEURONS}))}); register yours with "
+            "snn_energy.register_neuron, or profile without a baseline"
         )
     for _, module in twin.named_modules():
         for name in TIME_ATTRIBUTES:
@@ -87,12 +96,38 @@ def ann_twin(model: nn.Module) -> nn.Module:
     return twin.eval()
 
 
+def steps_kept(facts: Trace, twin: Trace) -> int:
+    """Time steps that a twin still makes by itself, above 1 where nothing told `ann_twin` how to stop it.
+
+    `facts` is the network's own trace on the same samples: a neuron updated T times a sample should be rectified once.
+    """
+    steps = facts.time_steps or 1
+    rectified = {record.name: record.compares for record in twin.elementwise if record.kind == "relu"}
+    return max(
+        (rectified.get(neuron.name, 0) * steps // neuron.updates for neuron in facts.neurons if neuron.updates),
+        default=1,
+    )
+
+
 def _copied(model: nn.Module) -> nn.Module:
-    """A deep copy; neurons that cannot be copied (Sinabs' recurrent ones) are shared, for they are replaced anyway."""
+    """A deep copy; neurons that cannot be copied (Sinabs' recurrent ones) are shared, for they are replaced anyway.
+
+    So are Python modules, which some networks keep as attributes.
+    """
     try:
         return copy.deepcopy(model)
-    except AttributeError:
-        return copy.deepcopy(model, {id(m): m for _, m in model.named_modules() if neuron_row(m) is not None})
+    except UNCOPIED:
+        pass
+    parts = [module for _, module in model.named_modules()]
+    shared: list[Any] = [module for module in parts if neuron_row(module) is not None]
+    shared += [value for module in parts for value in vars(module).values() if isinstance(value, ModuleType)]
+    try:
+        return copy.deepcopy(model, {id(each): each for each in shared})
+    except UNCOPIED as problem:
+        raise TraceError(
+            f"ann_twin: {type(model).__name__} cannot be copied ({named_line(problem)}); take what copy.deepcopy "
+            "refuses out of it, or profile without a baseline"
+        ) from problem
 
 
 def at_one_step(batch: Any, time_axis: int | None) -> Any:

@@ -217,6 +217,8 @@ def profile_command(
                     raise UsageError(
                         f"--time-steps: the time steps of {checkpoint} are fixed; export it again with others"
                     )
+                if place is not None:
+                    raise UsageError(f"--device {device}: an exported graph runs on the CPU; leave --device out")
                 subject = graph_subject(checkpoint, wanted, trust=trust)
             else:
                 assert checkpoint is not None

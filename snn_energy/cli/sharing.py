@@ -78,6 +78,8 @@ def chosen_device(name: str) -> str | None:
     from snn_energy.counting.ranks import local_rank
 
     if local_rank() >= torch.cuda.device_count():
+        if os.environ.get("WORLD_SIZE", "1") == "1":
+            raise UsageError("--device cuda: torch finds no GPU here (got 0, expected 1); use --device cpu")
         raise UsageError(
             f"--device cuda: process {local_rank()} of this machine needs a GPU of its own "
             f"(got {torch.cuda.device_count()} GPUs); start fewer processes, or use --device cpu"

@@ -25,7 +25,7 @@ from snn_energy.counting.recorder import Recorder
 from snn_energy.counting.regions import Call, Step, link, recognised, spike_steps
 from snn_energy.counting.skeleton import Graph, Stage, skeleton
 from snn_energy.counting.tags import tensors_in
-from snn_energy.errors import DataError, TraceError
+from snn_energy.errors import DataError, TraceError, first_line
 
 GUARDS = "_guards_fn"
 """The submodule in which torch.export keeps its checks of the inputs."""
@@ -74,7 +74,7 @@ class Program(Graph):
         try:
             ordered = reorder_kwargs(kwargs, self._in_spec)
         except ValueError as problem:
-            raise DataError(f"trace: the exported program takes other arguments: {_first(problem)}") from None
+            raise DataError(f"trace: the exported program takes other arguments: {first_line(problem)}") from None
         flat, spec = pytree.tree_flatten((args, ordered))
         if spec != self._in_spec:
             raise DataError(
@@ -182,7 +182,7 @@ class _Replay(fx.Interpreter):
             return super().run_node(n)
         except (AssertionError, RuntimeError) as problem:
             raise DataError(
-                f"trace: the data do not fit the exported program: {_first(problem)}; "
+                f"trace: the data do not fit the exported program: {first_line(problem)}; "
                 "pass inputs of its shapes, or export it with dynamic_shapes"
             ) from None
 
@@ -218,7 +218,3 @@ def _sites(graph: fx.Graph, steps: Mapping[fx.Node, Step]) -> dict[fx.Node, Site
             where = (step.name, step.modules[-1][1] if step.modules else "")
             sites[node] = numbered_line(node.meta.get("stack_trace") or "", where, seen) or (node.name, 0, 0)
     return sites
-
-
-def _first(problem: BaseException) -> str:
-    return (str(problem).splitlines() or [type(problem).__name__])[0].rstrip(".")

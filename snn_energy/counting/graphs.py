@@ -13,7 +13,7 @@ from snn_energy.errors import TraceError
 ONNX_SUFFIX, PROGRAM_SUFFIX = ".onnx", ".pt2"
 
 
-def graph_subject(model: object, like: nn.Module | None) -> Graph:
+def as_graph(model: object, like: nn.Module | None) -> Graph:
     """The graph that `model` is; TraceError for anything that cannot be traced.
 
     Libraries are not imported to find out: an object of theirs means that they are loaded already.

@@ -8,6 +8,7 @@ restored even after an exception.
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from functools import partial
@@ -19,7 +20,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from snn_energy.counting.counts import MIXED, Trace
 from snn_energy.counting.dispatch import CountingMode
-from snn_energy.counting.graphs import graph_subject
+from snn_energy.counting.graphs import as_graph
 from snn_energy.counting.naming import eager_class
 from snn_energy.counting.recorder import Recorder
 from snn_energy.counting.samples import SampleLog
@@ -78,7 +79,7 @@ def trace(
             the model cannot be traced, or its batches not be cut into samples for `per_sample`.
         UncountedError: see `strict`.
     """
-    program = scripted_subject(model, like) if isinstance(model, nn.Module) else graph_subject(model, like)
+    program = scripted_subject(model, like) if isinstance(model, nn.Module) else as_graph(model, like)
     if program is None and like is not None:
         what = "a script with Python in its graph" if isinstance(model, torch.jit.ScriptModule) else "a module"
         raise TraceError(f"trace: like is for an exported graph (got {what} beside it); pass the module itself alone")
@@ -209,6 +210,8 @@ def _exact_arithmetic() -> Iterator[None]:
         torch.backends.mha.set_fastpath_enabled(False)
         if "torch._dynamo" in sys.modules:
             restore.enter_context(torch.compiler.set_stance("force_eager"))
+            restore.enter_context(warnings.catch_warnings())  # our hooks fire, once, where they should
+            warnings.filterwarnings("ignore", message=r"Using `torch\.compile\(module\)` when there are global hooks")
         yield
 
 

@@ -40,6 +40,13 @@ class InputSet(Protocol):
         """Yield (network input, labels) in order, at most `batch_size` samples at a time."""
 
 
+def checked_seed(seed: int) -> int:
+    """A seed that torch and every encoder take; UsageError for any other."""
+    if not 0 <= seed < 1 << 63:
+        raise UsageError(f"--seed must be from 0 to 2^63 - 1 (got {seed})")
+    return seed
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Encoding:
     """Which encoder, over how many time steps; `seed` is for encoders that draw random numbers."""
@@ -52,8 +59,7 @@ class Encoding:
         find_encoder(self.name)
         if self.steps < 1:
             raise UsageError(f"--encode-steps must be >= 1 (got {self.steps})")
-        if self.seed < 0:
-            raise UsageError(f"--seed must be >= 0 (got {self.seed})")
+        checked_seed(self.seed)
 
     @property
     def encoder(self) -> Encoder:

@@ -35,7 +35,7 @@ from torch import nn
 
 from snn_energy.baselines.comparison import Comparison, compare
 from snn_energy.baselines.second_opinion import SecondOpinion, second_opinion
-from snn_energy.baselines.twin import ann_twin, at_one_step
+from snn_energy.baselines.twin import TIME_ATTRIBUTES, ann_twin, at_one_step, steps_kept
 from snn_energy.costing.pricing import DEFAULT_HARDWARE, DEFAULT_METHOD, price
 from snn_energy.costing.report import Report
 from snn_energy.costing.stopping import Stopper, Stopping, checked_target
@@ -235,6 +235,13 @@ def assess(
     same_samples = islice((still or batches)(), outcome.batches)
     twin_inputs = ((at_one_step(x, None if still else time_axis), None) for x, _ in same_samples)
     twin_facts = twin_pass.run(twin_inputs, Steps(ranks=ranks)).trace
+    kept = steps_kept(facts, twin_facts)
+    if kept > 1:  # an ANN that runs T times is no ANN: its energy would flatter the SNN
+        return Assessment(
+            **named,
+            baseline_missing=f"the network makes {kept} time steps by itself, and so would its twin; give it their "
+            f"number as an attribute ({', '.join(TIME_ATTRIBUTES)}), or put time into the data (--layout)",
+        )
     twin_report = price(twin_facts, profile, method)
     if strict:
         _refuse_unpriced(twin_report, f"the ANN twin of {name}")

@@ -7,12 +7,12 @@ the accuracy and the data are then missing, and the renderers leave those parts 
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from snn_energy.errors import DataError
+from snn_energy.reporting.forms import misfit
 
 Document = Mapping[str, Any]
 """Plain values, as `Assessment.to_dict` and `Report.to_dict` make them."""
@@ -20,16 +20,6 @@ Document = Mapping[str, Any]
 FORMAT = 1
 """The version of the form that is read here; the same number as `costing.report.FORMAT`."""
 
-PARTS = ("synapses", "neurons", "other")
-_WHOLE = (
-    "spikes", "connections", "macs", "acs", "updates", "adds", "muls", "compares", "specials",
-)  # fmt: skip
-_ENERGIES = ("mac_pj", "ac_pj", "neuron_pj", "other_pj", "energy_pj")
-_SPREAD = (
-    "samples", "mean_pj", "sd_pj", "ci95_low_pj", "ci95_high_pj", "precision", "median_pj", "p95_pj", "min_pj",
-    "max_pj",
-)  # fmt: skip
-_STOPPING = ("target", "precision", "samples", "minimum_samples")
 _REMEDY = "write it again with: snn-energy profile ... --output report.json"
 
 
@@ -70,51 +60,20 @@ def checked(value: object, where: str) -> Document:
     _report(value, where)
     if value.get("baseline") is not None:
         _report(value["baseline"], f"{where}: baseline")
-    if not isinstance(value.get("hardware"), dict) or not isinstance(value["hardware"].get("name"), str):
+    hardware = value.get("hardware")
+    if not isinstance(hardware, dict) or not isinstance(hardware.get("name"), str):
         raise DataError(f"{where}: hardware must be a hardware profile with a name; {_REMEDY}")
+    for key, field in (("energy_pj", "source"), ("sources", "citation")):
+        entries = hardware.get(key, {})
+        if not isinstance(entries, dict) or not all(
+            isinstance(entry, dict) and isinstance(entry.get(field), str) for entry in entries.values()
+        ):
+            raise DataError(f"{where}: hardware.{key} must hold objects with a text {field}; {_REMEDY}")
     return value
 
 
 def _report(value: object, where: str) -> None:
     if not isinstance(value, dict):
         raise DataError(f"{where}: expected an object (got {type(value).__name__}); {_REMEDY}")
-    samples = value.get("samples")
-    if not _whole(samples) or not samples:
-        raise DataError(f"{where}: samples must be an integer >= 1 (got {samples!r}); {_REMEDY}")
-    rows = value.get("rows")
-    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise DataError(f"{where}: rows must be a list of objects; {_REMEDY}")
-    for number, row in enumerate(rows):
-        for key, fits, expected in _ROW:
-            if not fits(row.get(key)):
-                raise DataError(f"{where}: rows[{number}].{key} must be {expected} (got {row.get(key)!r}); {_REMEDY}")
-    for key, fields in (("distribution", _SPREAD), ("stopping", _STOPPING)):
-        inner = value.get(key)
-        if inner is not None and not (isinstance(inner, dict) and all(_number(inner.get(f)) for f in fields)):
-            raise DataError(f"{where}: {key} must be null or an object of the numbers {', '.join(fields)}; {_REMEDY}")
-    for key in ("totals", "coverage"):
-        if not isinstance(value.get(key), dict):
-            raise DataError(f"{where}: {key} must be an object; {_REMEDY}")
-
-
-def _whole(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
-
-
-def _energy(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value) and value >= 0
-
-
-def _number(value: object) -> bool:
-    """A number, or null where one sample tells too little."""
-    return value is None or _energy(value)
-
-
-_ROW: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
-    ("name", lambda value: isinstance(value, str), "text"),
-    ("kind", lambda value: isinstance(value, str), "text"),
-    ("part", lambda value: value in PARTS, f"one of {', '.join(PARTS)}"),
-    ("spike_rate", lambda value: value is None or _energy(value), "a number >= 0 or null"),
-    *((key, _whole, "an integer >= 0") for key in _WHOLE),
-    *((key, _energy, "a number >= 0 in pJ") for key in _ENERGIES),
-)
+    if (wrong := misfit(value)) is not None:
+        raise DataError(f"{where}: {wrong}; {_REMEDY}")

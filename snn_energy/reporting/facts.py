@@ -31,7 +31,7 @@ TWIN_NOTE = (
 
 def headline(document: Document) -> str:
     """What was run: network, checkpoint, data, time steps."""
-    words = [document.get("network") or document.get("model") or "network"]
+    words = [str(document.get("network") or document.get("model") or "network")]
     if document.get("checkpoint"):
         words.append(f"({document['checkpoint']})")
     words.append(f"on {document.get('dataset') or _samples(document['samples'])}")
@@ -115,7 +115,7 @@ def _repeated(document: Document) -> list[Fact]:
         repeated = row.get("repeated_connections", 0)
         if not repeated:
             continue
-        every = row["macs"] == row["connections"]  # each connection is a MAC: repeated ones have a price of their own
+        every = row["macs"] == row["connections"] > 0  # each is a MAC: repeated ones have a price of their own
         text = (
             f"{_each(repeated, samples)} of {_each(row['connections'], samples)} {'MACs' if every else 'connections'} "
             f"of {row['name']} repeat unchanged input"
@@ -264,5 +264,5 @@ def _hardware(document: Document) -> list[Fact]:
     used = {price["source"] for price in hardware.get("energy_pj", {}).values()}
     for key, source in hardware.get("sources", {}).items():
         if key in used:
-            found.append(("source", ", ".join(part for part in (source["citation"], source.get("url")) if part)))
+            found.append(("source", ", ".join(str(part) for part in (source["citation"], source.get("url")) if part)))
     return found

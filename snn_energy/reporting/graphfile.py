@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from snn_energy.counting.graphs import ONNX_SUFFIX, PROGRAM_SUFFIX, graph_subject
-from snn_energy.errors import DataError, TraceError, UsageError
+from snn_energy.counting.graphs import ONNX_SUFFIX, PROGRAM_SUFFIX, as_graph
+from snn_energy.errors import DataError, TraceError, UsageError, first_line
 from snn_energy.models import InputSpec
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def load_graph(path: str | Path, *, trust: bool = False) -> Graph:
     """
     path = Path(path)
     if path.suffix.lower() == ONNX_SUFFIX:
-        return graph_subject(path, None)
+        return as_graph(path, None)
     if not trust:
         raise UsageError(
             f"{path}: a .pt2 program can run code of its own while it is loaded (torch.export.load unpickles, and "
@@ -46,12 +46,15 @@ def load_graph(path: str | Path, *, trust: bool = False) -> Graph:
 
     import torch
 
+    if not zipfile.is_zipfile(path):  # torch would log a traceback of its own before it fails
+        raise TraceError(f"{path}: torch.export.load cannot read it (no zip archive); export the program again")
     try:
         program = torch.export.load(path)
     except (RuntimeError, ValueError, KeyError, AttributeError, zipfile.BadZipFile) as problem:
-        first = (str(problem).splitlines() or [type(problem).__name__])[0]
-        raise TraceError(f"{path}: torch.export.load cannot read it ({first}); export the program again") from None
-    return graph_subject(program, None)
+        raise TraceError(
+            f"{path}: torch.export.load cannot read it ({first_line(problem)}); export the program again"
+        ) from None
+    return as_graph(program, None)
 
 
 def written_input(properties: Mapping[str, str], path: str) -> InputSpec | None:

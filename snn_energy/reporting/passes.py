@@ -15,7 +15,7 @@ from snn_energy.counting.counts import Trace
 from snn_energy.counting.ranks import ALONE, Ranks
 from snn_energy.counting.skeleton import Graph
 from snn_energy.counting.tracing import trace
-from snn_energy.errors import MODEL_ERRORS, DataError, TraceError, UsageError
+from snn_energy.errors import MODEL_ERRORS, DataError, TraceError, UsageError, named_line
 from snn_energy.reporting.identity import DataDigest
 from snn_energy.reporting.outcome import Outcome, Score, outcome_bytes, outcome_of_bytes
 from snn_energy.reporting.partial import Keeper
@@ -253,10 +253,5 @@ def failures_named(name: str, tally: _Tally, remedy: str) -> Iterator[None]:
         yield
     except MODEL_ERRORS as problem:
         raise TraceError(
-            f"{name} failed on an input of shape {tally.shape} ({first_line(problem)}); {remedy}"
+            f"{name} failed on an input of shape {tally.shape} ({named_line(problem)}); {remedy}"
         ) from problem
-
-
-def first_line(problem: BaseException) -> str:
-    """The class of an error and the first line of its message."""
-    return f"{type(problem).__name__}: {(str(problem).splitlines() or ['no message'])[0]}"

@@ -16,19 +16,19 @@ import torch
 from torch import Tensor, nn
 
 from snn_energy.counting.skeleton import Graph
-from snn_energy.errors import MODEL_ERRORS, UsageError
+from snn_energy.errors import MODEL_ERRORS, UsageError, named_line
 from snn_energy.inputs import EncodedSet, Encoding, Framing, InputSet, describe_source, load_inputs, source_names
+from snn_energy.inputs.inputset import checked_seed
 from snn_energy.models import InputSpec, checkpoint_path, load_checkpoint, load_state_dict_file
 from snn_energy.models.checkpoints import refuse_misfit
 from snn_energy.models.suggest import unknown
 from snn_energy.reporting.assessment import AXES, Assessment, assess
 from snn_energy.reporting.graphfile import load_graph, written_classes, written_input
-from snn_energy.reporting.passes import first_line
 
 DEFAULT_BATCH_SIZE = 250
 """Samples per call. Counts do not depend on it, except the number of calls."""
 
-FACTORY_ERRORS = (*MODEL_ERRORS, NameError, OSError)
+FACTORY_ERRORS = (*MODEL_ERRORS, OSError)
 """What the user's own code raises when it is wrong, or called wrongly."""
 
 IMAGE_SIZE = re.compile(r"(\d+)(?:x(\d+)x(\d+))?")
@@ -218,7 +218,7 @@ def factory_subject(
     if data.source is None:
         raise UsageError(f"--model {factory} needs --data: a data set ({', '.join(source_names())}), file or folder")
     shape = None if data.image_size is None else _parse_size(data.image_size)
-    torch.manual_seed(seed)
+    torch.manual_seed(checked_seed(seed))
     model = _build(factory, _parse_arguments(arguments))
     if weights is not None:
         _load_weights(model, Path(weights), factory)
@@ -309,7 +309,7 @@ def _build(factory: str, arguments: Mapping[str, Any]) -> nn.Module:
         model = function(**arguments)
     except FACTORY_ERRORS as problem:
         raise UsageError(
-            f"--model {factory} failed ({first_line(problem)}); check its arguments (--model-args)"
+            f"--model {factory} failed ({named_line(problem)}); check its arguments (--model-args)"
         ) from problem
     if not isinstance(model, nn.Module):
         raise UsageError(f"--model {factory} must make a torch.nn.Module (got {type(model).__name__})")
@@ -325,9 +325,9 @@ def _find_factory(factory: str) -> Callable[..., Any]:
         sys.path.insert(0, here)  # as `python -m` does
     try:
         module = importlib.import_module(module_name)
-    except (ImportError, SyntaxError, *FACTORY_ERRORS) as problem:
+    except (SyntaxError, *FACTORY_ERRORS) as problem:
         raise UsageError(
-            f"--model {factory}: cannot import {module_name} ({first_line(problem)}); "
+            f"--model {factory}: cannot import {module_name} ({named_line(problem)}); "
             "run the command in the folder that holds it"
         ) from problem
     found: Any = module

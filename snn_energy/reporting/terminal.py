@@ -35,8 +35,9 @@ class _Grid:
         if self.wide:
             row = [name, line.kind, line.operand or ""]
         else:
-            # The name of the class alone: its scale has room in wide tables only.
-            row = [name, _head((line.operand or line.kind).split(" ")[0].rstrip(","), self.tag_limit)]
+            # The name of the class alone: its scale has room in wide tables only, and so have several kinds.
+            tag = line.operand or ("several" if ", " in line.kind else line.kind)
+            row = [name, _head(tag.split(" ")[0].rstrip(","), self.tag_limit)]
         return [*row, line.rate, *self._counts(line.counts), energy_text(line.energy), share_text(line.share)]
 
     def headings(self, section: Section, unit: str) -> list[str]:

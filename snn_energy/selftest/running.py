@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from snn_energy.counting.counts import Trace
 from snn_energy.counting.tracing import trace
-from snn_energy.errors import MODEL_ERRORS, SnnEnergyError, UsageError
+from snn_energy.errors import MODEL_ERRORS, SnnEnergyError, UsageError, first_line
 from snn_energy.selftest.questions import answer
 from snn_energy.selftest.rows import Answer, Promise, Row
 
@@ -50,8 +50,8 @@ def find_device(name: str) -> torch.device:
         device = torch.device(name)
         torch.zeros(1, device=device)
     except (RuntimeError, AssertionError) as problem:  # a build without CUDA asserts
-        reason = str(problem).splitlines()[0]
-        raise UsageError(f'device "{name}" cannot be used: {reason} Choose cpu, or mend the installation') from None
+        reason = first_line(problem)
+        raise UsageError(f'device "{name}" cannot be used: {reason}; choose cpu, or mend the installation') from None
     return device
 
 

@@ -1,7 +1,8 @@
 """The user's own data: a folder of images, .npy, .npz, or a .pt file with tensors.
 
 8-bit pixels stay pixels and go through the model's normalisation; floating-point arrays are taken as the
-network's input, already normalised; booleans are spikes, 0.0 or 1.0. Nothing is unpickled.
+network's input, already normalised; booleans are spikes, 0.0 or 1.0; integers [N, length] are token ids, for a network
+of the user's own. Nothing is unpickled.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ EIGHT_BIT_MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YC
 PILLOW_MODE = {1: "L", 3: "RGB"}
 IMAGE_KEYS = ("images", "x")
 LABEL_KEYS = ("labels", "y")
+
+TOKENS = (torch.int32, torch.int64)
 
 Shape = tuple[int, ...]
 
@@ -233,6 +236,8 @@ def _checked_array(path: Path, value: Any, shape: Shape | None, layout: str) -> 
             )
     elif images.dtype == torch.bool:
         images = images.to(torch.float32)
+    elif shape is None and images.dtype in TOKENS and images.dim() == (2 if layout == "N" else 3):
+        images = images.to(torch.int64)  # token ids [N, length], for a network that looks them up
     elif images.dtype != torch.uint8:
         raise DataError(
             f"{path}: images must be uint8 pixels, floats or booleans (got"

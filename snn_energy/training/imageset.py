@@ -20,9 +20,9 @@ LAYOUTS: dict[str, tuple[int, int | None]] = {"N": (0, None), "TN": (1, 0), "NT"
 class ImageSet:
     """A frozen set of samples.
 
-    `images`: uint8 pixels, or float32 that already is the network's input; shape `n c h w` in layout "N", `t
-    n ...` in layout "TN", `n t ...` in layout "NT". `labels`: int64 `n`, or None. `classes`: names in the
-    order of the labels, empty when unknown. `source`: where the data came from, for reports.
+    `images`: uint8 pixels, or float32 (int64 for token ids) that already is the network's input; shape `n c h w` in
+    layout "N", `t n ...` in layout "TN", `n t ...` in layout "NT". `labels`: int64 `n`, or None. `classes`: names in
+    the order of the labels, empty when unknown. `source`: where the data came from, for reports.
     """
 
     images: Tensor

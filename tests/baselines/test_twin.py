@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from torch import nn
@@ -56,8 +58,29 @@ def test_shared_and_nested_neurons_are_all_replaced() -> None:
 
 
 def test_no_neuron_no_twin() -> None:
-    with pytest.raises(TraceError, match="no spiking neuron recognised in Linear"):
+    with pytest.raises(TraceError, match="no spiking neuron recognised in Linear") as caught:
         se.ann_twin(nn.Linear(2, 2))
+    assert len(str(caught.value)) < 300  # simulators are named, not each of their classes
+
+
+class Holder(nn.Module):
+    def __init__(self, held: object) -> None:
+        super().__init__()
+        self.held, self.neuron = held, LIF()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.neuron(x)  # type: ignore[no-any-return]
+
+
+def test_a_network_that_keeps_a_python_module_has_a_twin() -> None:
+    twin = se.ann_twin(Holder(math))
+    assert twin.held is math
+    assert isinstance(twin.neuron, nn.ReLU)
+
+
+def test_what_cannot_be_copied_is_named() -> None:
+    with pytest.raises(TraceError, match=r"^ann_twin: Holder cannot be copied \(TypeError: .*generator.*\); "):
+        se.ann_twin(Holder(each for each in ()))
 
 
 def test_time_is_averaged_away() -> None:

@@ -51,6 +51,21 @@ class Normed(Net):
     def forward(self, x):
         return self.out(self.neuron(self.norm(self.fc(x.flatten(1)))[None])[0])
 
+class Words(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.table, self.neuron, self.out = nn.Embedding(9, 4), LIF(), nn.Linear(4, 3)
+    def forward(self, ids):
+        return self.out(self.neuron(self.table(ids).movedim(1, 0))).mean(0)
+
+class Unfinished(Net):
+    def forward(self, x):
+        return missing_too
+
+class Unmet(Net):
+    def forward(self, x):
+        import no_such_package
+
 def Broken():
     return missing
 
@@ -77,6 +92,7 @@ def files(tmp_path_factory):
     pixels = random.integers(0, 256, (5, 1, 8, 8), dtype=np.uint8)
     np.savez(folder / "pixels.npz", images=pixels, labels=np.array([0, 1, 2, 0, 1]))
     np.save(folder / "frames.npy", (random.random((3, 5, 1, 8, 8)) < 0.3).astype(np.float32))
+    np.save(folder / "ids.npy", random.integers(0, 9, (5, 7)))
     np.save(folder / "wrong.npy", np.zeros((5, 3, 5, 5), np.float32))
     np.save(folder / "nan.npy", np.full((2, 1, 8, 8), np.nan, np.float32))
     (folder / "photos").mkdir()
@@ -205,6 +221,14 @@ def test_time_axes(run):
     assert (value["samples"], value["time_steps"]) == (5, 3)
 
 
+def test_token_ids(run):
+    """7 tokens are 7 time steps of a 4 x 3 layer; a table lookup is no arithmetic."""
+    value = json.loads(run("profile", "--model", "user_net:Words", "--data", "ids.npy", "--json").stdout)
+    layers = [(row["name"], row["connections"]) for row in value["rows"] if row["part"] == "synapses"]
+    assert layers == [("out", 5 * 7 * 4 * 3)]
+    assert value["coverage"]["uncounted"] == []
+
+
 def test_image_size_resizes_for_a_network_of_ones_own(run):
     words = ("profile", "--model", "user_net:Net", "--data", "photos", "--json")
     assert "failed on an input of shape [1, 1, 16, 16]" in run(*words).stderr
@@ -256,8 +280,12 @@ REFUSALS = [
         'profile --model user_net:Net --data pixels.npz --model-args {"a":1}',
         "--model user_net:Net failed (TypeError: ",
     ),
+    (2, "profile --model user_net:Net --data pixels.npz --seed -1", "--seed must be from 0 to 2^63 - 1 (got -1)"),
+    (2, f"profile --model user_net:Net --data pixels.npz --seed {2**63}", "--seed must be from 0 to 2^63 - 1 (got 9"),
     (2, "profile --model user_net:Net --data pixels.npz --image-size 8x8", "--image-size must be CxHxW"),
     (1, "profile --model user_net:Net --data wrong.npy", "failed on an input of shape [5, 3, 5, 5] (RuntimeError: "),
+    (1, "profile --model user_net:Unfinished --data pixels.npz", "(NameError: name 'missing_too' is not defined)"),
+    (1, "profile --model user_net:Unmet --data pixels.npz", "(ModuleNotFoundError: No module named 'no_such_package')"),
     (1, "profile state.pt --model user_net:Net --data pixels.npz", "state.pt: missing weights for user_net:Net"),
     (1, "report nope.json", "nope.json: no such report"),
     (1, "report foreign.pt", "foreign.pt: expected a JSON report (got text that is no JSON"),

@@ -94,12 +94,18 @@ def test_a_graph_of_a_fixed_batch_is_fed_as_it_wants(run: Any) -> None:
         (("missing.pt2", "--data", "x.npy", "--trust"), "no such file"),
         (("missing.onnx", "--data", "x.npy"), "cannot read this ONNX file"),
         (("small.onnx", "--time-steps", "3"), "are fixed"),
+        pytest.param(
+            ("small.onnx", "--device", "cuda"),
+            "an exported graph runs on the CPU",
+            marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="without a GPU it is refused before"),
+        ),
     ],
 )
 def test_what_is_refused(run: Any, words: tuple[str, ...], message: str) -> None:
     result = run("profile", *words)
     assert result.exit_code != 0
     assert message in " ".join(result.stderr.split())
+    assert len(result.stderr.splitlines()) == 1  # torch.export.load, left to itself, logs a traceback
 
 
 def test_a_graph_has_no_twin(run: Any) -> None:

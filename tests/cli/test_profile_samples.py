@@ -168,9 +168,7 @@ def test_wrong_usage_is_one_line(run, words, message):
 def test_a_gpu_that_is_not_there_is_refused(run):
     result = run(*SMALL, "--device", "cuda")
     assert (result.exit_code, result.stdout) == (2, "")
-    assert result.stderr.startswith(
-        "error: --device cuda: process 0 of this machine needs a GPU of its own (got 0 GPUs)"
-    )
+    assert result.stderr == "error: --device cuda: torch finds no GPU here (got 0, expected 1); use --device cpu\n"
 
 
 # ---------------------------------------------------------------- resuming, in real processes

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -171,6 +172,14 @@ def test_compiled_parts(warm: bool) -> None:
 
 
 # ---------------------------------------------------------------- TorchScript
+
+
+def test_tracing_a_compiled_module_warns_of_nothing() -> None:
+    """Torch warns of global hooks at every call; these are ours, and fire where they should."""
+    compiled = torch.compile(nn.Linear(3, 2), backend="eager")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert se.trace(compiled, torch.ones(1, 3)).connections == 3 * 2
 
 
 @pytest.mark.parametrize("name", NETS)

@@ -208,7 +208,7 @@ def test_spikes_of_a_recurrent_network(folder):
         (["--encode", "rate", "--encode-steps", 3, "--layout", "N"], "--encode makes time steps: expected --layout TN"),
         (["--encode", "rat", "--encode-steps", 3], "unknown encoder 'rat': did you mean 'rate'?"),
         (["--encode", "rate", "--encode-steps", 0], "--encode-steps must be >= 1 (got 0)"),
-        (["--encode", "rate", "--encode-steps", 2, "--seed", -1], "--seed must be >= 0 (got -1)"),
+        (["--encode", "rate", "--encode-steps", 2, "--seed", -1], "--seed must be from 0 to 2^63 - 1 (got -1)"),
         (["--frames", 3], "pixels.npz: --frames and --bin-ms are for event data"),
         (["--bin-ms", 3], "--bin-ms needs --frames T"),
         (["--encode", "rate", "--encode-steps", 2, "--samples", 9], "expected between 1 and 5 samples (got 9)"),

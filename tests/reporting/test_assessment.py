@@ -112,6 +112,30 @@ def test_a_network_without_neurons_says_why_it_has_no_baseline():
     assert text.startswith("none: ann_twin: no spiking neuron recognised in Sequential")
 
 
+class Stepping(nn.Module):
+    """Makes its time steps by itself; `T` tells their number, if it is there."""
+
+    def __init__(self, **told):
+        super().__init__()
+        self.fc, self.neuron, self.head = nn.Linear(64, 5), LIF(threshold=0.1), nn.Linear(5, 10)
+        vars(self).update(told)
+
+    def forward(self, x):
+        current = self.fc(x.flatten(1))
+        return self.head(self.neuron(current.expand(getattr(self, "T", 3), *current.shape))).mean(0)
+
+
+def test_a_twin_that_would_run_all_time_steps_is_no_baseline():
+    """Its head would cost three times an ANN's."""
+    result = assess(Stepping(), digits())
+    assert result.baseline is None
+    assert result.baseline_missing.startswith(
+        "the network makes 3 time steps by itself, and so would its twin; give it"
+    )
+    told = assess(Stepping(T=3), digits()).baseline
+    assert told.trace.connections == 24 * (64 * 5 + 5 * 10)
+
+
 def test_baseline_can_be_left_out():
     result = assess(lively_cnn(), digits(), baseline=False)
     assert result.baseline_missing == "not asked for"

@@ -378,6 +378,17 @@ def test_no_data_no_report(tmp_path):
 @pytest.mark.parametrize("key", ["distribution", "stopping"])
 def test_a_document_with_a_wrong_distribution_is_refused(key):
     value = assess(lively_cnn(), digits(40, 8), until=0.5, baseline=False).to_dict()
-    for wrong in ([], {**value[key], "precision": "small"}, {**value[key], "samples": float("nan")}):
-        with pytest.raises(DataError, match=f"x: {key} must be null or an object of the numbers "):
+    for wrong, message in (
+        ([], r"x: {} must be null or an object \(got \[\]\); "),
+        ({**value[key], "precision": "small"}, r"x: {}.precision must be a number >= 0 or null \(got 'small'\); "),
+        ({**value[key], "samples": float("nan")}, r"x: {}.samples must be an integer >= 1 \(got nan\); "),
+    ):
+        with pytest.raises(DataError, match=message.format(key)):
             checked({**value, key: wrong}, "x")
+
+
+def test_the_interval_of_two_samples_may_reach_below_zero():
+    """A negative end is no damage: t = 12.7 at one degree of freedom."""
+    value = assess(lively_cnn(), digits(2, 1), per_sample=True, baseline=False).to_dict()
+    value["distribution"]["ci95_low_pj"] = -1.0
+    assert checked(value, "x") == value

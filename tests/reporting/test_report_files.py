@@ -6,6 +6,7 @@ import io
 import json
 import subprocess
 import sys
+from contextlib import suppress
 
 import pandas as pd
 import pytest
@@ -90,6 +91,33 @@ def test_a_row_that_does_not_fit_is_named(document, key, value, message):
     bad["baseline"]["rows"][0][key] = value
     with pytest.raises(DataError, match="x: baseline: rows"):
         checked(bad, "x")
+
+
+def every_key(value, path=()):
+    """Paths to all keys of a document; of a list, those of its first item."""
+    for key, inner in value.items() if isinstance(value, dict) else enumerate(value[:1]):
+        yield (*path, key)
+        if isinstance(inner, (dict, list)):
+            yield from every_key(inner, (*path, key))
+
+
+def test_a_damaged_document_is_refused_or_shown(document):
+    """Whatever one key was replaced by, or if it is gone: one line, or a report in every form, never a traceback."""
+    text = json.dumps(document)
+    for path in every_key(json.loads(text)):
+        for wrong in ("gone", None, "x", -1, [3], {"x": 3}):
+            bad = json.loads(text)
+            holder = bad
+            for key in path[:-1]:
+                holder = holder[key]
+            if wrong == "gone":
+                del holder[path[-1]]
+            else:
+                holder[path[-1]] = wrong
+            with suppress(DataError):
+                checked(bad, "x")
+                for form in FORMATS.values():
+                    form(bad)
 
 
 def test_missing_and_unreadable_files(tmp_path):

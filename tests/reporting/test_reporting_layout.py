@@ -125,6 +125,9 @@ def test_other_arithmetic_is_summed_per_module():
     (section,) = layer_table(document).sections
     (line,) = section.lines
     assert (line.kind, line.counts, line.energy) == ("kind, add", (21, 21, 21, 21), 3000)
+    narrow, wide = (terminal_text(document, width).splitlines() for width in (80, 120))
+    assert next(text.split() for text in narrow if text.startswith("m "))[:2] == ["m", "several"]
+    assert next(text.split() for text in wide if text.startswith("m "))[:3] == ["m", "kind,", "add"]
 
 
 def test_markdown_shows_every_row_once(document):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from snn_energy.errors import TraceError
+from snn_energy.errors import TraceError, first_line
 
 if TYPE_CHECKING:
     from onnx import GraphProto, ModelProto, TensorProto
@@ -35,7 +35,7 @@ def read_model(source: Any) -> ModelProto:
         except OSError as problem:
             raise TraceError(f"{path}: cannot read this ONNX file ({problem.strerror}); check the path") from None
         except (DecodeError, ValueError) as problem:
-            raise TraceError(f"{path}: no ONNX model ({_first(problem)}); export it again") from None
+            raise TraceError(f"{path}: no ONNX model ({first_line(problem)}); export it again") from None
         folder: Path | None = path.parent
     else:
         path, folder = Path("the ONNX model"), None
@@ -87,7 +87,3 @@ def _tensors(graph: GraphProto) -> list[TensorProto]:
 def opset_of(model: ModelProto) -> int:
     """Version of the standard operator set."""
     return max((entry.version for entry in model.opset_import if entry.domain in STANDARD_DOMAINS), default=1)
-
-
-def _first(problem: BaseException) -> str:
-    return (str(problem).splitlines() or [type(problem).__name__])[0].rstrip(".")

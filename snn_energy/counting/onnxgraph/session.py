@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from snn_energy.errors import DataError, TraceError
+from snn_energy.errors import DataError, TraceError, first_line
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -117,5 +117,4 @@ def fitted(value: Tensor, wanted: str, name: str, where: str) -> Tensor:
 
 
 def _first(problem: BaseException) -> str:
-    text = " ".join((str(problem).splitlines() or [type(problem).__name__])[:1])
-    return text.rpartition(" : ")[2].rstrip(".") if " : " in text else text.rstrip(".")
+    return first_line(problem).rpartition(" : ")[2]

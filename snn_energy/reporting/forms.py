@@ -1,0 +1,151 @@
+"""What the parts of a report document must hold, as tables: whoever renders one reads these keys without asking."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A test of one value, and what it asks for, in words."""
+
+    fits: Callable[[Any], bool]
+    expected: str
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+TEXT = Kind(lambda value: isinstance(value, str), "text")
+TEXTS = Kind(lambda value: isinstance(value, list) and all(isinstance(each, str) for each in value), "a list of texts")
+FLAG = Kind(lambda value: isinstance(value, bool), "true or false")
+WHOLE = Kind(_is_whole, "an integer >= 0")
+COUNT = Kind(lambda value: _is_whole(value) and value > 0, "an integer >= 1")
+SHARE = Kind(lambda value: _is_number(value) and value >= 0, "a number >= 0")
+ENERGY = Kind(SHARE.fits, "a number >= 0 in pJ")
+
+
+def _or_null(kind: Kind) -> Kind:
+    return Kind(lambda value: value is None or kind.fits(value), f"{kind.expected} or null")
+
+
+BOUND = _or_null(Kind(_is_number, "a number in pJ"))
+"""End of an interval: that of a mean of few samples may reach below 0."""
+
+Fields = Mapping[str, Kind]
+
+PARTS = ("synapses", "neurons", "other")
+
+ROW: Fields = {
+    "name": TEXT,
+    "kind": TEXT,
+    "part": Kind(lambda value: value in PARTS, f"one of {', '.join(PARTS)}"),
+    "operand": _or_null(TEXT),
+    "spike_rate": _or_null(SHARE),
+    **dict.fromkeys(("spikes", "connections", "repeated_connections", "macs", "acs", "updates"), WHOLE),
+    **dict.fromkeys(("adds", "muls", "compares", "specials"), WHOLE),
+    **dict.fromkeys(("mac_pj", "ac_pj", "neuron_pj", "other_pj", "energy_pj"), ENERGY),
+}
+TOTALS: Fields = {"energy_pj": ENERGY, "energy_upper_pj": ENERGY, "energy_per_inference_pj": ENERGY}
+DISTRIBUTION: Fields = {
+    "samples": COUNT,
+    "mean_pj": ENERGY,
+    "sd_pj": _or_null(ENERGY),
+    "ci95_low_pj": BOUND,
+    "ci95_high_pj": BOUND,
+    "precision": _or_null(SHARE),
+    "median_pj": ENERGY,
+    "p95_pj": ENERGY,
+    "min_pj": ENERGY,
+    "max_pj": ENERGY,
+}
+STOPPING: Fields = {
+    "target": SHARE,
+    "precision": _or_null(SHARE),
+    "reached": FLAG,
+    "samples": COUNT,
+    "minimum_samples": WHOLE,
+}
+ACCURACY: Fields = {"correct": WHOLE, "total": COUNT}
+OPINION: Fields = {"agrees": FLAG, "ours": WHOLE, "fvcore": WHOLE}
+OPINION_ROW: Fields = {"family": TEXT, "ours": WHOLE, "fvcore": WHOLE, "explanation": TEXT}
+COMPARISON: Fields = {
+    "method": TEXT,
+    "snn_energy_per_inference_pj": ENERGY,
+    "ann_energy_per_inference_pj": ENERGY,
+    "ratio": _or_null(SHARE),
+    "ratio_low": _or_null(SHARE),
+    "ratio_high": _or_null(SHARE),
+}
+UNPRICED: Fields = {"action": TEXT, "count": WHOLE, "reason": TEXT}
+OPERATOR: Fields = {"name": TEXT}
+UNCOUNTED: Fields = {"name": TEXT, "modules": TEXTS, "bound": WHOLE}
+
+OPTIONAL: Mapping[str, Fields] = {
+    "distribution": DISTRIBUTION,
+    "stopping": STOPPING,
+    "accuracy": ACCURACY,
+    "second_opinion": OPINION,
+}
+"""Objects that may be null or missing."""
+
+LISTS: Mapping[tuple[str, ...], Fields] = {
+    ("unpriced",): UNPRICED,
+    ("comparison",): COMPARISON,
+    ("second_opinion", "rows"): OPINION_ROW,
+    ("coverage", "counted"): OPERATOR,
+    ("coverage", "free"): OPERATOR,
+    ("coverage", "uncounted"): UNCOUNTED,
+}
+"""Lists of objects, by the keys that lead to them; a list right in the document may be missing."""
+
+
+def misfit(document: Mapping[str, Any]) -> str | None:
+    """The first value that does not fit, as "key must be ... (got ...)"; None where all fit."""
+    return next(_misfits(document), None)
+
+
+def _misfits(document: Mapping[str, Any]) -> Iterator[str]:
+    """Misfits in order; each part relies on those before it."""
+    yield from _wrong(document, {"samples": COUNT}, "")
+    rows = document.get("rows")
+    yield from _wrong_items(rows, ROW, "rows")
+    for number, row in enumerate(rows or ()):
+        if set(row) != set(document["rows"][0]):  # they are the columns of a CSV file
+            yield f"rows[{number}] must have the keys of rows[0]"
+    for key in ("totals", "coverage"):
+        if not isinstance(document.get(key), dict):
+            yield f"{key} must be an object"
+    for key, fields in {"totals": TOTALS, **OPTIONAL}.items():
+        inner = document.get(key)
+        if inner is not None and not isinstance(inner, dict):
+            yield f"{key} must be null or an object (got {inner!r})"
+        elif inner is not None:
+            yield from _wrong(inner, fields, f"{key}.")
+    for path, fields in LISTS.items():
+        holder = document if len(path) == 1 else document.get(path[0])
+        if holder is not None and (len(path) > 1 or path[0] in holder):
+            yield from _wrong_items(holder.get(path[-1]), fields, ".".join(path))
+    yield from _wrong({"never_called": [], **document["coverage"]}, {"never_called": TEXTS}, "coverage.")
+
+
+def _wrong(value: Mapping[str, Any], fields: Fields, where: str) -> Iterator[str]:
+    for key, kind in fields.items():
+        if key not in value or not kind.fits(value[key]):
+            yield f"{where}{key} must be {kind.expected} (got {repr(value[key]) if key in value else 'nothing'})"
+
+
+def _wrong_items(items: object, fields: Fields, where: str) -> Iterator[str]:
+    if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
+        yield f"{where} must be a list of objects"
+        return
+    for number, item in enumerate(items):
+        yield from _wrong(item, fields, f"{where}[{number}].")
