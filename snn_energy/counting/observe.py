@@ -66,8 +66,8 @@ class Operand:
             mask = x.to(torch.float32)
             values = self._saw([1.0], x, positive=True, negative=False)  # binary by type
             return Look(mask, mask, 1.0, values)
-        if not channels and x.numel():
-            self.track.alive = False
+        if not channels:
+            self.ignore_channels(x)
         if (self.values.many and not self.track.alive) or x.numel() == 0:
             return Look(_mask(x), None, 1.0)
         look = None if grid is None or self.track.alive else self._look_on_grid(x, grid, [])
@@ -81,6 +81,11 @@ class Operand:
             unit = self.values.unit
             look = self._look_on_grid(x, unit, []) if _all_on_grid(x, unit) else None
         return self._look_closely(x, channels) if look is None else look
+
+    def ignore_channels(self, x: Tensor, known_scale: float | None = None) -> None:
+        """Give the channels up: `x` has heights that no constant of the network gave it, and may have several."""
+        if known_scale is None and x.dtype is not torch.bool and x.numel():
+            self.track.alive = False
 
     def _look_at_spikes(self, x: Tensor, scale: float) -> Look:
         values = self._proven

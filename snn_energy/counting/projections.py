@@ -353,6 +353,8 @@ def sighted(
     sight = None if tag is None else tag.sight
     if isinstance(sight, Sight) and sight.serves(operand, version, x.shape[1:] if shape is None else torch.Size(shape)):
         operand.join(sight.values)
+        if tag is not None and not tag.scaled:
+            operand.ignore_channels(source, tag.spike_scale)
         return sight.mask, sight.level, sight.unit
     if tag is None:
         look = operand.look(x)

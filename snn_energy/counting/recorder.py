@@ -13,6 +13,7 @@ from torch.multiprocessing.reductions import StorageWeakRef
 
 from snn_energy.counting.counts import Coverage, ElementwiseCounts, NeuronCounts, OperatorRecord
 from snn_energy.counting.inside import NeuronScope
+from snn_energy.counting.kept import KeptTensors
 from snn_energy.counting.naming import eager_name, stem
 from snn_energy.counting.neuron_tally import NeuronTally
 from snn_energy.counting.neurons import NeuronRow, holds_weights, multiplies, neuron_row
@@ -100,6 +101,8 @@ class Recorder:
         self._written: dict[int, StorageWeakRef] = {}
         self.journal: list[Callable[[], None]] | None = None
         """While it is a list, arithmetic and notes are also left here as functions that charge the same again."""
+        self.draft: list[Callable[[], None]] | None = None
+        """While it is a list, arithmetic and notes go there instead, as functions that charge them."""
         self.sites: dict[int, Site] = {}
         """By identity of the module; only modules that the model knows."""
         self.token = object()
@@ -131,11 +134,19 @@ class Recorder:
         self._weight_users: dict[int, list[WeightProjection]] = {}
         for name, parameter in self._parameters.items():
             self._known[id(parameter)] = (parameter, Tag(self.token, Origin.WEIGHT, names=(name,)))
-        for name, buffer in model.named_buffers():
-            self._known.setdefault(id(buffer), (buffer, Tag(self.token, Origin.CONSTANT, names=(name,))))
-        for name, tensor in self._plain_tensors():  # a mask kept as a plain attribute is as constant as a buffer
-            self._known.setdefault(id(tensor), (tensor, Tag(self.token, Origin.CONSTANT, names=(name,))))
+        self.kept = KeptTensors(self)
+        for module in self.modules:
+            for name, buffer in module.named_buffers(recurse=False):
+                self._keep(f"{self.paths[id(module)]}.{name}".lstrip("."), buffer, module, name)
+        for module, attribute, tensor in self._plain_tensors():  # a mask kept so is as constant as a buffer
+            self._keep(f"{self.paths[id(module)]}.{attribute}", tensor, module, attribute)
         self.behaviour = Behaviour(self)
+
+    def _keep(self, name: str, tensor: Tensor, module: nn.Module, attribute: str) -> None:
+        """Take a tensor that a module keeps for a constant, until data show otherwise."""
+        if id(tensor) not in self._known:
+            self._known[id(tensor)] = (tensor, Tag(self.token, Origin.CONSTANT, names=(name,), kept=(name,)))
+            self.kept.add(name, module, attribute)
 
     # -- where we are ------------------------------------------------------------------------------------------
 
@@ -190,6 +201,7 @@ class Recorder:
         self._inputs = []
         self._step_of.clear()
         self.fed.clear()
+        self.kept.forget()
         self.repeating = False
         for tensor in inputs:
             if id(tensor) not in self._known:
@@ -197,6 +209,15 @@ class Recorder:
                 self.repeating = self.repeating or repeats is not None
                 self._known[id(tensor)] = (tensor, Tag(self.token, Origin.DATA, repeats=repeats))
                 self._inputs.append(id(tensor))
+
+    def at(self, path: str, stack: Sequence[nn.Module], do: Callable[[], None]) -> None:
+        """Do something as if these modules were running, innermost last; `path` is that of the innermost."""
+        before = self.stack, self.path
+        self.stack, self.path = list(stack), path
+        try:
+            do()
+        finally:
+            self.stack, self.path = before
 
     # -- what a tensor is --------------------------------------------------------------------------------------
 
@@ -373,6 +394,9 @@ class Recorder:
 
     def note(self, status: str, operator: str, *, reason: str = "", bound: int = 0) -> None:
         """Enter one call of an operator into the certificate."""
+        if self.draft is not None:
+            self.draft.append(partial(self.note, status, operator, reason=reason, bound=bound))
+            return
         tally = self._operators.get((status, operator))
         if tally is None:
             tally = self._operators[status, operator] = _OperatorTally(reason)
@@ -384,6 +408,11 @@ class Recorder:
 
     def arithmetic(self, kind: str, *, adds: int = 0, muls: int = 0, compares: int = 0, specials: int = 0) -> None:
         """Charge element-wise arithmetic to the module that runs."""
+        if self.draft is not None:
+            self.draft.append(
+                partial(self.arithmetic, kind, adds=adds, muls=muls, compares=compares, specials=specials)
+            )
+            return
         key = (self.path or ROOT, kind)
         tally = self._arithmetic.get(key)
         if tally is None:
@@ -425,6 +454,7 @@ class Recorder:
 
     def end_batch(self, outputs: Iterable[Tensor], inputs: Iterable[Tensor]) -> None:
         """List a result of the model that no operator of this trace produced; take our tags off the others."""
+        self.kept.settle()
         size = sum(tensor.numel() for tensor in inputs) + sum(p.numel() for p in self._parameters.values())
         for tensor in outputs:
             if tensor.is_floating_point() and self.tag(tensor) is None:
@@ -436,19 +466,19 @@ class Recorder:
     def close(self) -> None:
         """Take back what was hung on tensors that outlive the trace: state and weights kept by the modules."""
         self._many = (None, 0)
-        for _, tensor in self._plain_tensors():
+        for _, _, tensor in self._plain_tensors():
             drop_tag(tensor)
         for module in self.modules:
             for _, buffer in module.named_buffers(recurse=False):
                 drop_tag(buffer)
 
-    def _plain_tensors(self) -> Iterable[tuple[str, Tensor]]:
-        """Tensors that modules keep as plain attributes, with their names."""
+    def _plain_tensors(self) -> Iterable[tuple[nn.Module, str, Tensor]]:
+        """Tensors that modules keep as plain attributes: the module, the attribute's name, and the tensor."""
         for module in self.modules:
             for name, value in vars(module).items():
                 if not name.startswith("_") or isinstance(value, Tensor):
                     for tensor in tensors_in(value):
-                        yield f"{self.paths[id(module)]}.{name}", tensor
+                        yield module, name, tensor
 
     def neurons(self) -> tuple[NeuronCounts, ...]:
         """Records of all neuron layers that ran, in order of first call; those detected by behaviour come last."""

@@ -52,6 +52,8 @@ class Tag:
     version: int = 0
     names: tuple[str, ...] = ()
     """Parameters it was computed from."""
+    kept: tuple[str, ...] = ()
+    """Buffers and plain attributes it was computed from, where no data were; see `kept`."""
     padding: tuple[tuple[int, int], ...] | None = None
     """Explicit zero padding of the last axes: zeros before and after, outermost axis first."""
     biased: bool | None = None
@@ -92,7 +94,7 @@ def read_tag(tensor: Tensor, owner: object) -> Tag | None:
     if tag is None or tag.owner is not owner:
         return None
     if tensor.is_inference() or tag.version != version_of(tensor):  # an inference tensor does not tell writes
-        return Tag(owner, tag.origin, names=tag.names, past=tag.past)
+        return Tag(owner, tag.origin, names=tag.names, kept=tag.kept, past=tag.past)
     return tag  # type: ignore[no-any-return]
 
 

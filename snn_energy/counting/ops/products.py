@@ -101,6 +101,9 @@ def product_and_sum(recorder: Recorder, call: Call) -> After:
             recorder.arithmetic("addbmm", adds=(batches - 1) * out.numel())
         if finish is not None:
             finish(out)
+        tag = recorder.tag(out)
+        if tag is not None and alpha != 1:
+            tag.grid = None  # what the factors are multiples of, the scaled product is not
 
     return after
 
