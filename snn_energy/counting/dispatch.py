@@ -166,7 +166,7 @@ class CountingMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 charges = recorder.draft
             finally:
                 recorder.draft = None
-            charge = partial(recorder.at, path, stack, lambda: [each() for each in charges])
+            charge = partial(recorder.at, path, stack, partial(_all, charges))
         recorder.kept.put_aside(kept, charge, partial(recorder.at, path, stack, free))
 
     def _learn(self, func: torch._ops.OpOverload) -> _Operator:
@@ -325,6 +325,11 @@ class CountingMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
                         past=tag.past,
                     )
                     self.recorder.mark(one, common, version)
+
+
+def _all(charges: Sequence[Callable[[], None]]) -> None:
+    for charge in charges:
+        charge()
 
 
 def _is_composite(func: torch._ops.OpOverload) -> bool:

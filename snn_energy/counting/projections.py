@@ -112,7 +112,7 @@ class WeightProjection:
     """Whether any weight is zero; looked up before the product runs, which then finds the weights in the cache."""
 
     def __post_init__(self) -> None:
-        self.pruned = has_zeros(self.weight, self.operand.where)
+        self.renew(self.weight, self.source)
 
     def settle(self) -> None:
         """Close the books on the present weight values, which are about to change."""
@@ -123,7 +123,8 @@ class WeightProjection:
 
     def renew(self, weight: Tensor, source: Tensor) -> None:
         """Take new weight values from here on."""
-        self.weight, self.source, self.stale = weight, source, False
+        self.weight = weight.detach()  # keeps these values, should `parameter.data = ...` put others in their place
+        self.source, self.stale = source, False
         self.pruned = has_zeros(weight, self.operand.where)
 
     @property

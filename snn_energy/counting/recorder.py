@@ -277,7 +277,15 @@ class Recorder:
             made = [p for p in self._lazy if not nn.parameter.is_lazy(p)]
             self._parameter_memory.update(_address(p) for p in made)
             self._lazy = [p for p in self._lazy if nn.parameter.is_lazy(p)]
-        return _address(tensor) in self._parameter_memory
+        address = _address(tensor)
+        if address in self._parameter_memory:
+            return True
+        tag = self.tag(tensor)
+        owners = () if tag is None else (self._parameters.get(name) for name in tag.names)
+        if any(p is not None and not nn.parameter.is_lazy(p) and _address(p) == address for p in owners):
+            self._parameter_memory.add(address)  # `parameter.data = ...` gave it another
+            return True
+        return False
 
     def projection_before(self, tag: Tag | None) -> WeightProjection | None:
         """The projection whose result a tensor is, untouched since."""
@@ -355,7 +363,9 @@ class Recorder:
         """Remember where a projection's weights live, so that a write to them is noticed."""
         sources = [projection.source, *(self._parameters[n] for n in names if n in self._parameters)]
         for pointer in {_address(tensor) for tensor in sources}:
-            self._weight_users.setdefault(pointer, []).append(projection)
+            users = self._weight_users.setdefault(pointer, [])
+            if not any(user is projection for user in users):
+                users.append(projection)
 
     def before_write(self, tensor: Tensor) -> None:
         """Settle every projection whose weights are about to be written."""

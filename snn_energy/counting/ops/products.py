@@ -272,6 +272,11 @@ def _weight_projection(recorder: Recorder, kind: str, weight: Tensor, as_wired: 
     assert isinstance(projection, WeightProjection)
     if projection.stale:
         projection.renew(as_wired, weight)
+    elif owned and projection.weight.data_ptr() != as_wired.data_ptr():  # `parameter.data = ...`
+        if not torch.equal(projection.weight, as_wired):
+            projection.settle()
+        projection.renew(as_wired, weight)
+        recorder.watch_weight(projection, names)
     elif not owned and projection.source is not weight and not torch.equal(projection.source, weight):
         projection.settle()
         projection.renew(as_wired, weight)
