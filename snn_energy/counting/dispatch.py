@@ -197,11 +197,12 @@ class CountingMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if source is None or source.origin is not Origin.DATA or source.padding is not None:
             return None
         out: Tensor = func(*args)
+        same = out.dtype is x.dtype  # else bits are read as other numbers
         tag = Tag(
             recorder.token,
             Origin.DATA,
-            spike_scale=source.spike_scale,
-            grid=source.grid,
+            spike_scale=source.spike_scale if same else None,
+            grid=source.grid if same else None,
             scaled=source.scaled,
             bits=source.bits,
             softmax=source.softmax,
@@ -289,8 +290,9 @@ class CountingMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
                     tag.channel = channel_after(name, source.channel, tensors[0], out)
                     if tag.channel is not None:
                         tag.biased, tag.projection = source.biased, source.projection
-            tag.spike_scale = _common_scale(recorder, tensors)
-            tag.grid = _common_grid(recorder, tensors)
+            if not isinstance(out, Tensor) or out.dtype is tensors[0].dtype:  # else bits are read as other numbers
+                tag.spike_scale = _common_scale(recorder, tensors)
+                tag.grid = _common_grid(recorder, tensors)
         elif name in _KEEPS_GRID and origin is Origin.DATA:
             tag.grid = _KEEPS_GRID[name](recorder, Call(name, args, kwargs, tensors, out))
         elif name in _SOFTMAX:
@@ -364,6 +366,7 @@ def _common_grid(recorder: Recorder, tensors: tuple[Tensor, ...]) -> float | Non
 def _grid_of_sum(recorder: Recorder, call: Call) -> float | None:
     """A sum of multiples of one unit is a multiple of it, rounded or not."""
     plain = len(call.tensors) == 2 and not call.kwargs and call.tensors[0].dtype is call.tensors[1].dtype
+    plain = plain and call.out.is_floating_point()  # whole numbers wrap around
     return _common_grid(recorder, call.tensors) if plain else None
 
 
@@ -371,7 +374,12 @@ def _grid_of_product(recorder: Recorder, call: Call) -> float | None:
     """A product with a power of two."""
     factor = call.args[1] if len(call.args) > 1 and len(call.tensors) == 1 else None
     grid = recorder.grid(call.tensors[0])
-    if grid is None or not isinstance(factor, (int, float)) or not is_dyadic(factor):
+    if (
+        grid is None
+        or not isinstance(factor, (int, float))
+        or not is_dyadic(factor)
+        or not call.out.is_floating_point()
+    ):
         return None
     return grid * factor
 

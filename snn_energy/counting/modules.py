@@ -22,7 +22,7 @@ from snn_energy.counting.ops.registry import After
 from snn_energy.counting.projections import WeightProjection, sighted
 from snn_energy.counting.recorder import Recorder
 from snn_energy.counting.repeats import carry_rows, note_repeats
-from snn_energy.counting.tags import Origin, Tag, hang_tag
+from snn_energy.counting.tags import Origin, Tag, hang_tag, version_of
 from snn_energy.counting.wiring import Wiring
 
 Finish = Callable[[Tensor | None], None]
@@ -73,6 +73,7 @@ class ProductSite:
             and own["bias"] is self.bias
             and _settings(self.module) == self.settings
             and self.weight.data_ptr() == self.memory
+            and version_of(self.weight) == self.projection.version
             and not self.projection.stale
         )
 

@@ -13,6 +13,7 @@ from snn_energy.counting.observe import EXACT_ROWS, Look, Operand, has_zeros, ro
 from snn_energy.counting.tags import Tag, version_of
 from snn_energy.counting.values import ValueSet
 from snn_energy.counting.wiring import Wiring
+from snn_energy.errors import TraceError
 
 HELD_ELEMENTS = 1 << 19
 """Operand elements that one projection may hold back at most, to look at them together."""
@@ -94,6 +95,8 @@ class WeightProjection:
     source: Tensor
     """The tensor that the operator was given: tells when an unnamed weight changes."""
     unique_weights: int
+    owners: tuple[Tensor, ...] = ()
+    """The parameters whose memory the weight is; empty for one that is computed."""
     partner: Operand | None = None
     calls: int = 0
     bias_adds: int = 0
@@ -108,6 +111,8 @@ class WeightProjection:
     stale: bool = False
     folded: object = None
     """The batch norm folded into these weights: they can take in one only."""
+    version: int = field(init=False)
+    """Write counter of the owners."""
     pruned: bool = field(init=False)
     """Whether any weight is zero; looked up before the product runs, which then finds the weights in the cache."""
 
@@ -125,7 +130,28 @@ class WeightProjection:
         """Take new weight values from here on."""
         self.weight = weight.detach()  # keeps these values, should `parameter.data = ...` put others in their place
         self.source, self.stale = source, False
+        self.version = self._version()
         self.pruned = has_zeros(weight, self.operand.where)
+
+    def _version(self) -> int:
+        return sum(map(version_of, self.owners))
+
+    def check(self) -> None:
+        """Make sure that nobody wrote the weights behind the trace's back: nothing keeps the values they had.
+
+        Raises:
+            TraceError: they were written outside of the model's run, and zeros among them make a difference.
+        """
+        version = self._version()
+        if self.stale or version == self.version:
+            return
+        if self.pruned or has_zeros(self.weight, self.operand.where):
+            raise TraceError(
+                f"{self.operand.where}: its weights, some of them zero, were written while the model was not running "
+                "(by the data or a callback); expected the same weights in all batches; trace each state of the "
+                "weights on its own and add the traces"
+            )
+        self.version = version
 
     @property
     def channels_out(self) -> int | None:
@@ -133,6 +159,7 @@ class WeightProjection:
         return next(reversed(self.maps)).channels_out if self.maps else None
 
     def _with_effective_events(self) -> list[tuple[Wiring, Maps, int]]:
+        self.check()
         return [
             (wiring, maps, int((maps.nonzero() * fan).sum()))
             for wiring, maps in self.maps.items()

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from types import FrameType
 from typing import Any, Protocol
+from weakref import ref
 
 from torch import Tensor, nn
 from torch.multiprocessing.reductions import StorageWeakRef
@@ -21,7 +22,7 @@ from snn_energy.counting.observe import Operand, is_dyadic
 from snn_energy.counting.projections import PairProjection, WeightProjection
 from snn_energy.counting.repeats import Fed, repeat_of_input
 from snn_energy.counting.stateful import Behaviour
-from snn_energy.counting.tags import Origin, Past, Tag, drop_tag, hang_tag, read_tag, tensors_in
+from snn_energy.counting.tags import ATTRIBUTE, Origin, Past, Tag, drop_tag, hang_tag, read_tag, tensors_in, version_of
 
 ROOT = "(model)"
 
@@ -98,6 +99,8 @@ class Recorder:
         """Neurons whose products are counted as they run."""
         self._known: dict[int, tuple[Tensor, Tag]] = {}
         self._inputs: list[int] = []
+        self._borrowed: list[ref[Tensor]] = []
+        """Tensors that the trace did not make, and that the model wrote to: their tags are taken off at the end."""
         self._written: dict[int, StorageWeakRef] = {}
         self.journal: list[Callable[[], None]] | None = None
         """While it is a list, arithmetic and notes are also left here as functions that charge the same again."""
@@ -224,7 +227,13 @@ class Recorder:
     def tag(self, tensor: Tensor) -> Tag | None:
         """What is known of a tensor, or None for one that no operator of this trace produced."""
         known = self._known.get(id(tensor))
-        return read_tag(tensor, self.token) if known is None else known[1]
+        if known is None:
+            return read_tag(tensor, self.token)
+        tag = known[1]
+        if tag.version != (version := version_of(tensor)):  # a result may have been written into it, and changed since
+            tag.version = version
+            tag.forget_values()
+        return tag
 
     def origin(self, tensor: Tensor) -> Origin:
         """What a tensor depends on; a tensor from outside the trace is a constant, unless data were written into it."""
@@ -367,8 +376,14 @@ class Recorder:
             if not any(user is projection for user in users):
                 users.append(projection)
 
+    def owners(self, names: tuple[str, ...]) -> tuple[Tensor, ...]:
+        """The parameters of these names."""
+        return tuple(self._parameters[name] for name in names if name in self._parameters)
+
     def before_write(self, tensor: Tensor) -> None:
-        """Settle every projection whose weights are about to be written."""
+        """Settle every projection whose weights are about to be written; remember a tensor of somebody else."""
+        if id(tensor) not in self._known and getattr(tensor, ATTRIBUTE, None) is None:
+            self._borrowed.append(ref(tensor))
         for projection in self._weight_users.get(_address(tensor), ()):
             if not projection.stale:
                 projection.settle()
@@ -476,6 +491,9 @@ class Recorder:
     def close(self) -> None:
         """Take back what was hung on tensors that outlive the trace: state and weights kept by the modules."""
         self._many = (None, 0)
+        for borrowed in self._borrowed:
+            if (tensor := borrowed()) is not None:
+                drop_tag(tensor)
         for _, _, tensor in self._plain_tensors():
             drop_tag(tensor)
         for module in self.modules:

@@ -82,6 +82,12 @@ class Tag:
     shift: int = 0
     """For a slice of a tensor whose slices are equal: elements from the first of them to this one."""
 
+    def forget_values(self) -> None:
+        """Drop what was known of data that have been overwritten."""
+        self.padding = self.biased = self.projection = self.channel = None
+        self.spike_scale = self.grid = self.bits = None
+        self.softmax = False
+
 
 def version_of(tensor: Tensor) -> int:
     """Write counter of the data; inference tensors keep none and count as version 0."""

@@ -198,7 +198,8 @@ def _pair(recorder: Recorder, call: Call, a: Tensor, b: Tensor, *, biased: bool)
         projection.operand_bits = max(projection.operand_bits, bits)
         recorder.note("counted", call.name)
         grids, tag = (recorder.grid(a), recorder.grid(b)), recorder.tag(out)
-        if tag is not None and grids[0] is not None and grids[1] is not None and not biased:
+        exact = not biased and out.is_floating_point()  # whole numbers wrap around
+        if tag is not None and grids[0] is not None and grids[1] is not None and exact:
             tag.grid = grids[0] * grids[1]  # sums of products of multiples >= 0
 
     return after
@@ -264,12 +265,14 @@ def _weight_projection(recorder: Recorder, kind: str, weight: Tensor, as_wired: 
         path = recorder.path
         fresh = recorder.numbered(name or (f"{path}.{kind}" if path else kind))
         operand = recorder.operand(fresh)
-        projection = WeightProjection(fresh, kind, key, operand, as_wired, weight, _unique_elements(weight))
+        owners = recorder.owners(names) if owned else ()
+        projection = WeightProjection(fresh, kind, key, operand, as_wired, weight, _unique_elements(weight), owners)
         projection.weight_bits = recorder.bits(weight)
         recorder.projections[key] = projection
         recorder.watch_weight(projection, names)
         return projection
     assert isinstance(projection, WeightProjection)
+    projection.check()
     if projection.stale:
         projection.renew(as_wired, weight)
     elif owned and projection.weight.data_ptr() != as_wired.data_ptr():  # `parameter.data = ...`
