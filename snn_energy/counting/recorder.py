@@ -134,7 +134,8 @@ class Recorder:
         self._lazy = [p for p in self._parameters.values() if nn.parameter.is_lazy(p)]
         self._parameter_memory = {_address(p) for p in self._parameters.values() if not nn.parameter.is_lazy(p)}
         self._weight_names: dict[tuple[object, ...], str] = {}
-        self._weight_users: dict[int, list[WeightProjection]] = {}
+        self._weight_users: dict[int | str, list[WeightProjection]] = {}
+        """Projections by the memory of their weights, and by the names of the parameters these come from."""
         for name, parameter in self._parameters.items():
             self._known[id(parameter)] = (parameter, Tag(self.token, Origin.WEIGHT, names=(name,)))
         self.kept = KeptTensors(self)
@@ -371,8 +372,9 @@ class Recorder:
     def watch_weight(self, projection: WeightProjection, names: tuple[str, ...]) -> None:
         """Remember where a projection's weights live, so that a write to them is noticed."""
         sources = [projection.source, *(self._parameters[n] for n in names if n in self._parameters)]
-        for pointer in {_address(tensor) for tensor in sources}:
-            users = self._weight_users.setdefault(pointer, [])
+        places: set[int | str] = {*names, *map(_address, sources)}
+        for place in places:
+            users = self._weight_users.setdefault(place, [])
             if not any(user is projection for user in users):
                 users.append(projection)
 
@@ -384,9 +386,13 @@ class Recorder:
         """Settle every projection whose weights are about to be written; remember a tensor of somebody else."""
         if id(tensor) not in self._known and getattr(tensor, ATTRIBUTE, None) is None:
             self._borrowed.append(ref(tensor))
-        for projection in self._weight_users.get(_address(tensor), ()):
-            if not projection.stale:
-                projection.settle()
+        places: list[int | str] = [_address(tensor)]
+        if self.is_parameter_memory(tensor) and (tag := self.tag(tensor)) is not None:
+            places += tag.names  # `parameter.data = ...` may have moved it
+        for place in places:
+            for projection in self._weight_users.get(place, ()):
+                if not projection.stale:
+                    projection.settle()
 
     def is_buffer(self, tensor: Tensor, *suffixes: str) -> bool:
         """True for a registered buffer whose name ends in one of the suffixes."""
