@@ -62,7 +62,8 @@ class KeptTensors:
 
     def _is_state(self, name: str) -> bool:
         module, attribute = self._places[name]
-        value = module._buffers.get(attribute, vars(module).get(attribute))
+        buffers = dict(module.named_buffers(recurse=False))  # of a script as well, which keeps them elsewhere
+        value = buffers.get(attribute, vars(module).get(attribute))
         return any(self._recorder.origin(tensor) is Origin.DATA for tensor in tensors_in(value))
 
 

@@ -202,7 +202,13 @@ class WeightProjection:
         held, self.held = self.held, None
         if held is None:
             return
-        x = torch.cat(held.operands)
+        try:
+            self._look_at(held, torch.cat(held.operands))
+        except TraceError:  # NaN: it passes behind real values, so the order matters
+            for x in held.operands:
+                self._look_at(held, x)
+
+    def _look_at(self, held: Held, x: Tensor) -> None:
         look = self.operand.look(x, held.scale, held.grid, channels=int(held.scaled))
         self._put(held.wiring, x.shape[0], *mapped(look, held.map_shape), look.unit)
 

@@ -318,6 +318,16 @@ def test_a_pool_that_starts_to_return_indices() -> None:
     assert records(got, "pool") == {"max_pool": (0, 0, 3 * 2 * 4 * 3)}
 
 
+def test_nan_behind_real_values_passes_whether_held_or_not() -> None:
+    """Only before its layer is known to be real-valued it is an error, as it says in `trace`."""
+    data = [torch.ones(1, 2), torch.tensor([[0.1, 0.7]]), torch.full((1, 2), torch.nan)]
+    net = Net(lambda net, x: net.layer(x * 1.0), layer=linear(torch.ones(3, 2)))
+    got = trace(net, data)
+    assert (got.layers[0].operand.kind, got.macs) == ("real", 3 * 6)
+    with pytest.raises(TraceError, match="layer 'layer': its operand holds NaN"):
+        se.trace(net, [data[0], data[2], data[1]])
+
+
 def test_a_sparse_input_after_a_dense_one_is_left_to_dispatch() -> None:
     def run(net: Net, x: Tensor) -> None:
         y = x * 1.0
