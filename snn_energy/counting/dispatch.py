@@ -5,6 +5,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from snn_energy.counting.channel_axis import channel_after
+from snn_energy.counting.kept import product_of_state
 from snn_energy.counting.naming import inside_einsum
 from snn_energy.counting.observe import is_dyadic
 from snn_energy.counting.ops import (
@@ -39,6 +41,7 @@ _TWO_MEANINGS = {"max", "min", "dropout"}
 """Names that are also a composite of another meaning: taken apart where they arrive whole."""
 _OF_NUMBERS: dict[str, Callable[..., Any]] = {"equal": operator.eq, "_local_scalar_dense": lambda value: value}
 """What TorchScript asks of the numbers in its graph: they are tensors to it, but arrive here as numbers."""
+_WEIGHTS_ONLY = "weights only: computed once, at load time"
 _SOFTMAX = {"_softmax", "_safe_softmax"}
 _MOVES = VIEWS | {"cat", "stack"}
 _KEEPS_BITS = _MOVES | {"relu", "max_pool2d_with_indices", "max_pool3d_with_indices", "dropout"}
@@ -114,9 +117,14 @@ class CountingMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if origin is Origin.WEIGHT and (product is None or self._is_constant(product, args)):
             out = func(*args, **kwargs)
             recorder.products += product is not None
-            recorder.note("free", name, reason=FREE.get(name, "weights only: computed once, at load time"))
+            kept = recorder.kept.among(tensors)
             bits, recipe = self._weight_bits(name, args, tensors), recorder.recipe(func, args, kwargs)
-            self._hang(out, Tag(recorder.token, Origin.WEIGHT, names=names, bits=bits, recipe=recipe))
+            self._hang(out, Tag(recorder.token, Origin.WEIGHT, names=names, kept=kept, bits=bits, recipe=recipe))
+            free = partial(recorder.note, "free", name, reason=FREE.get(name, _WEIGHTS_ONLY))
+            if kept and (product is not None or (row is not None and not recorder.muted)):
+                self._put_aside(known, kept, Call(name, args, kwargs, tensors, out), free)
+            else:
+                free()
             return out
         charged = row is not None and not recorder.muted
         foreign = (charged and any(is_unreadable(t, name in READS_COMPLEX) for t in tensors)) or (
@@ -144,6 +152,22 @@ class CountingMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
         else:
             recorder.note("uncounted", name, bound=_bound(tensors, out))
         return out
+
+    def _put_aside(self, known: _Operator, kept: tuple[str, ...], call: Call, free: Callable[[], None]) -> None:
+        """Wait with work of weights and kept tensors until these have shown whether they are constants or state."""
+        recorder, bound = self.recorder, _bound(call.tensors, call.out)
+        path, stack = recorder.path, recorder.stack[-1:]
+        if known.product is not None or (call.name == "mul" and inside_einsum()):
+            charge = product_of_state(recorder, known.product, replace(call, out=None), call.out, bound)
+        else:
+            recorder.draft = []
+            try:
+                COUNTED[call.name](recorder, call)
+                charges = recorder.draft
+            finally:
+                recorder.draft = None
+            charge = partial(recorder.at, path, stack, partial(_all, charges))
+        recorder.kept.put_aside(kept, charge, partial(recorder.at, path, stack, free))
 
     def _learn(self, func: torch._ops.OpOverload) -> _Operator:
         """Look an operator up in the tables, once."""
@@ -173,11 +197,12 @@ class CountingMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if source is None or source.origin is not Origin.DATA or source.padding is not None:
             return None
         out: Tensor = func(*args)
+        same = out.dtype is x.dtype  # else bits are read as other numbers
         tag = Tag(
             recorder.token,
             Origin.DATA,
-            spike_scale=source.spike_scale,
-            grid=source.grid,
+            spike_scale=source.spike_scale if same else None,
+            grid=source.grid if same else None,
             scaled=source.scaled,
             bits=source.bits,
             softmax=source.softmax,
@@ -245,6 +270,8 @@ class CountingMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
         observed = bool(recorder.behaviour.running)
         past = recorder.behaviour.before(name, args, tensors, writes="out" in kwargs) if observed else None
         tag = Tag(recorder.token, origin, names=names, past=past)
+        if origin is Origin.CONSTANT:
+            tag.kept = recorder.kept.among(tensors)
         tag.scaled = name in _JOINS_HEIGHTS
         source = recorder.tag(tensors[0]) if tensors and name in _KEEPS_HEIGHTS else None
         if source is not None:
@@ -263,8 +290,9 @@ class CountingMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
                     tag.channel = channel_after(name, source.channel, tensors[0], out)
                     if tag.channel is not None:
                         tag.biased, tag.projection = source.biased, source.projection
-            tag.spike_scale = _common_scale(recorder, tensors)
-            tag.grid = _common_grid(recorder, tensors)
+            if not isinstance(out, Tensor) or out.dtype is tensors[0].dtype:  # else bits are read as other numbers
+                tag.spike_scale = _common_scale(recorder, tensors)
+                tag.grid = _common_grid(recorder, tensors)
         elif name in _KEEPS_GRID and origin is Origin.DATA:
             tag.grid = _KEEPS_GRID[name](recorder, Call(name, args, kwargs, tensors, out))
         elif name in _SOFTMAX:
@@ -291,6 +319,7 @@ class CountingMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
                         tag.owner,
                         tag.origin,
                         names=tag.names,
+                        kept=tag.kept,
                         spike_scale=tag.spike_scale,
                         grid=tag.grid,
                         scaled=tag.scaled,
@@ -298,6 +327,11 @@ class CountingMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
                         past=tag.past,
                     )
                     self.recorder.mark(one, common, version)
+
+
+def _all(charges: Sequence[Callable[[], None]]) -> None:
+    for charge in charges:
+        charge()
 
 
 def _is_composite(func: torch._ops.OpOverload) -> bool:
@@ -332,6 +366,7 @@ def _common_grid(recorder: Recorder, tensors: tuple[Tensor, ...]) -> float | Non
 def _grid_of_sum(recorder: Recorder, call: Call) -> float | None:
     """A sum of multiples of one unit is a multiple of it, rounded or not."""
     plain = len(call.tensors) == 2 and not call.kwargs and call.tensors[0].dtype is call.tensors[1].dtype
+    plain = plain and call.out.is_floating_point()  # whole numbers wrap around
     return _common_grid(recorder, call.tensors) if plain else None
 
 
@@ -339,7 +374,12 @@ def _grid_of_product(recorder: Recorder, call: Call) -> float | None:
     """A product with a power of two."""
     factor = call.args[1] if len(call.args) > 1 and len(call.tensors) == 1 else None
     grid = recorder.grid(call.tensors[0])
-    if grid is None or not isinstance(factor, (int, float)) or not is_dyadic(factor):
+    if (
+        grid is None
+        or not isinstance(factor, (int, float))
+        or not is_dyadic(factor)
+        or not call.out.is_floating_point()
+    ):
         return None
     return grid * factor
 

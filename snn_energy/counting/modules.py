@@ -22,7 +22,7 @@ from snn_energy.counting.ops.registry import After
 from snn_energy.counting.projections import WeightProjection, sighted
 from snn_energy.counting.recorder import Recorder
 from snn_energy.counting.repeats import carry_rows, note_repeats
-from snn_energy.counting.tags import Origin, Tag, hang_tag
+from snn_energy.counting.tags import Origin, Tag, hang_tag, version_of
 from snn_energy.counting.wiring import Wiring
 
 Finish = Callable[[Tensor | None], None]
@@ -30,14 +30,17 @@ Finish = Callable[[Tensor | None], None]
 Shortcut = Callable[[Recorder, nn.Module, Tensor], After | None]
 """Looks at the input; returns what to do with the output, or None if dispatch must count the module."""
 
-_GEOMETRY = ("kernel_size", "stride", "padding", "dilation", "groups", "padding_mode", "ceil_mode")
+_SETTINGS = (
+    *("kernel_size", "stride", "padding", "dilation", "groups", "padding_mode", "ceil_mode"),
+    *("return_indices", "training"),
+)
 HELD_INPUT = 1 << 15
 """Largest input that is copied to be looked at later, together with those of later calls."""
 
 
 def _settings(module: nn.Module) -> tuple[object, ...]:
     """Attributes that decide what a call does, and that a caller may change between two calls."""
-    return tuple(map(module.__dict__.get, _GEOMETRY))
+    return tuple(map(module.__dict__.get, _SETTINGS))
 
 
 @dataclass(slots=True)
@@ -46,6 +49,8 @@ class ProductSite:
 
     module: nn.Module
     weight: Tensor
+    memory: int
+    """Where the weight's values lay; `weight.data = ...` puts others in their place."""
     bias: Tensor | None
     settings: tuple[object, ...]
     shape: torch.Size
@@ -67,12 +72,15 @@ class ProductSite:
             and own["weight"] is self.weight
             and own["bias"] is self.bias
             and _settings(self.module) == self.settings
+            and self.weight.data_ptr() == self.memory
+            and version_of(self.weight) == self.projection.version
             and not self.projection.stale
         )
 
     def count(self, recorder: Recorder, x: Tensor, tag: Tag) -> Finish:
         """Count one call with the input `x`, whose tag is `tag`."""
         projection, biased = self.projection, self.bias is not None
+        recorder.products += 1
         rows = x if self.map_shape is None else x.reshape(-1, x.shape[-1])
         note_repeats(recorder, projection, x, tag, self.wiring, rows.shape[0])
         if x.numel() <= HELD_INPUT:
@@ -142,11 +150,13 @@ def shortcut(recorder: Recorder, module: nn.Module, args: tuple[Any, ...]) -> Fi
     x = args[0]
     if type(x) is not Tensor or x.is_meta or torch.is_autocast_enabled(x.device.type):
         return None
+    if x.layout is not torch.strided or x.is_nested:
+        return None
     site, tag = recorder.sites.get(id(module)), recorder.tag(x)
     observed = bool(recorder.behaviour.running)
     if site is not None and tag is not None and tag.origin is Origin.DATA and not observed and site.fits(x, tag):
         return site.count(recorder, x, tag)
-    if x.is_nested or is_foreign(x) or recorder.origin(x) is not Origin.DATA:
+    if is_foreign(x) or recorder.origin(x) is not Origin.DATA:
         return None
     after = SHORTCUTS[type(module)](recorder, module, x)
     if after is None:
@@ -216,6 +226,7 @@ def _remembered(
         recorder.sites[id(module)] = ProductSite(
             module,
             weight,
+            weight.data_ptr(),
             bias,
             _settings(module),
             x.shape,

@@ -13,6 +13,7 @@ from snn_energy.counting.observe import EXACT_ROWS, Look, Operand, has_zeros, ro
 from snn_energy.counting.tags import Tag, version_of
 from snn_energy.counting.values import ValueSet
 from snn_energy.counting.wiring import Wiring
+from snn_energy.errors import TraceError
 
 HELD_ELEMENTS = 1 << 19
 """Operand elements that one projection may hold back at most, to look at them together."""
@@ -96,6 +97,8 @@ class WeightProjection:
     unique_weights: int
     recipe: tuple[object, ...] | None = None
     """How `source` was computed, where that is known."""
+    owners: tuple[Tensor, ...] = ()
+    """The parameters whose memory the weight is; empty for one that is computed."""
     partner: Operand | None = None
     calls: int = 0
     bias_adds: int = 0
@@ -110,11 +113,13 @@ class WeightProjection:
     stale: bool = False
     folded: object = None
     """The batch norm folded into these weights: they can take in one only."""
+    version: int = field(init=False)
+    """Write counter of the owners."""
     pruned: bool = field(init=False)
     """Whether any weight is zero; looked up before the product runs, which then finds the weights in the cache."""
 
     def __post_init__(self) -> None:
-        self.pruned = has_zeros(self.weight, self.operand.where)
+        self.renew(self.weight, self.source, self.recipe)
 
     def settle(self) -> None:
         """Close the books on the present weight values, which are about to change."""
@@ -125,8 +130,30 @@ class WeightProjection:
 
     def renew(self, weight: Tensor, source: Tensor, recipe: tuple[object, ...] | None = None) -> None:
         """Take new weight values from here on."""
-        self.weight, self.source, self.recipe, self.stale = weight, source, recipe, False
+        self.weight = weight.detach()  # keeps these values, should `parameter.data = ...` put others in their place
+        self.source, self.recipe, self.stale = source, recipe, False
+        self.version = self._version()
         self.pruned = has_zeros(weight, self.operand.where)
+
+    def _version(self) -> int:
+        return sum(map(version_of, self.owners))
+
+    def check(self) -> None:
+        """Make sure that nobody wrote the weights behind the trace's back: nothing keeps the values they had.
+
+        Raises:
+            TraceError: they were written outside of the model's run, and zeros among them make a difference.
+        """
+        version = self._version()
+        if self.stale or version == self.version:
+            return
+        if self.pruned or has_zeros(self.weight, self.operand.where):
+            raise TraceError(
+                f"{self.operand.where}: its weights, some of them zero, were written while the model was not running "
+                "(by the data or a callback); expected the same weights in all batches; trace each state of the "
+                "weights on its own and add the traces"
+            )
+        self.version = version
 
     @property
     def channels_out(self) -> int | None:
@@ -134,6 +161,7 @@ class WeightProjection:
         return next(reversed(self.maps)).channels_out if self.maps else None
 
     def _with_effective_events(self) -> list[tuple[Wiring, Maps, int]]:
+        self.check()
         return [
             (wiring, maps, int((maps.nonzero() * fan).sum()))
             for wiring, maps in self.maps.items()
@@ -176,7 +204,13 @@ class WeightProjection:
         held, self.held = self.held, None
         if held is None:
             return
-        x = torch.cat(held.operands)
+        try:
+            self._look_at(held, torch.cat(held.operands))
+        except TraceError:  # NaN: it passes behind real values, so the order matters
+            for x in held.operands:
+                self._look_at(held, x)
+
+    def _look_at(self, held: Held, x: Tensor) -> None:
         look = self.operand.look(x, held.scale, held.grid, channels=int(held.scaled))
         self._put(held.wiring, x.shape[0], *mapped(look, held.map_shape), look.unit)
 
@@ -355,7 +389,7 @@ def sighted(
     sight = None if tag is None else tag.sight
     if isinstance(sight, Sight) and sight.serves(operand, version, x.shape[1:] if shape is None else torch.Size(shape)):
         operand.join(sight.values)
-        by_channel = tag is None or tag.spike_scale is not None or (channels and tag.scaled)
+        by_channel = tag is None or tag.spike_scale is not None or source.dtype is torch.bool or tag.scaled
         if not by_channel and (sight.values.many or sight.values.magnitudes):
             operand.track.alive = False  # as a look of its own would have found
         return sight.mask, sight.level, sight.unit

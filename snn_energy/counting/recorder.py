@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from types import FrameType
 from typing import Any, Protocol
+from weakref import ref
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +15,7 @@ from torch.multiprocessing.reductions import StorageWeakRef
 
 from snn_energy.counting.counts import Coverage, ElementwiseCounts, NeuronCounts, OperatorRecord
 from snn_energy.counting.inside import NeuronScope
+from snn_energy.counting.kept import KeptTensors
 from snn_energy.counting.naming import eager_name, stem
 from snn_energy.counting.neuron_tally import NeuronTally
 from snn_energy.counting.neurons import NeuronRow, holds_weights, multiplies, neuron_row
@@ -98,9 +100,13 @@ class Recorder:
         """Neurons whose products are counted as they run."""
         self._known: dict[int, tuple[Tensor, Tag]] = {}
         self._inputs: list[int] = []
+        self._borrowed: list[ref[Tensor]] = []
+        """Tensors that the trace did not make, and that the model wrote to: their tags are taken off at the end."""
         self._written: dict[int, StorageWeakRef] = {}
         self.journal: list[Callable[[], None]] | None = None
         """While it is a list, arithmetic and notes are also left here as functions that charge the same again."""
+        self.draft: list[Callable[[], None]] | None = None
+        """While it is a list, arithmetic and notes go there instead, as functions that charge them."""
         self.sites: dict[int, Site] = {}
         """By identity of the module; only modules that the model knows."""
         self.token = object()
@@ -129,14 +135,23 @@ class Recorder:
         self._lazy = [p for p in self._parameters.values() if nn.parameter.is_lazy(p)]
         self._parameter_memory = {_address(p) for p in self._parameters.values() if not nn.parameter.is_lazy(p)}
         self._weight_names: dict[tuple[object, ...], str] = {}
-        self._weight_users: dict[int, list[WeightProjection]] = {}
+        self._weight_users: dict[int | str, list[WeightProjection]] = {}
+        """Projections by the memory of their weights, and by the names of the parameters these come from."""
         for name, parameter in self._parameters.items():
             self._known[id(parameter)] = (parameter, Tag(self.token, Origin.WEIGHT, names=(name,)))
-        for name, buffer in model.named_buffers():
-            self._known.setdefault(id(buffer), (buffer, Tag(self.token, Origin.CONSTANT, names=(name,))))
-        for name, tensor in self._plain_tensors():  # a mask kept as a plain attribute is as constant as a buffer
-            self._known.setdefault(id(tensor), (tensor, Tag(self.token, Origin.CONSTANT, names=(name,))))
+        self.kept = KeptTensors(self)
+        for module in self.modules:
+            for name, buffer in module.named_buffers(recurse=False):
+                self._keep(f"{self.paths[id(module)]}.{name}".lstrip("."), buffer, module, name)
+        for module, attribute, tensor in self._plain_tensors():  # a mask kept so is as constant as a buffer
+            self._keep(f"{self.paths[id(module)]}.{attribute}", tensor, module, attribute)
         self.behaviour = Behaviour(self)
+
+    def _keep(self, name: str, tensor: Tensor, module: nn.Module, attribute: str) -> None:
+        """Take a tensor that a module keeps for a constant, until data show otherwise."""
+        if id(tensor) not in self._known:
+            self._known[id(tensor)] = (tensor, Tag(self.token, Origin.CONSTANT, names=(name,), kept=(name,)))
+            self.kept.add(name, module, attribute)
 
     # -- where we are ------------------------------------------------------------------------------------------
 
@@ -191,6 +206,7 @@ class Recorder:
         self._inputs = []
         self._step_of.clear()
         self.fed.clear()
+        self.kept.forget()
         self.repeating = False
         for tensor in inputs:
             if id(tensor) not in self._known:
@@ -198,6 +214,15 @@ class Recorder:
                 self.repeating = self.repeating or repeats is not None
                 self._known[id(tensor)] = (tensor, Tag(self.token, Origin.DATA, repeats=repeats))
                 self._inputs.append(id(tensor))
+
+    def at(self, path: str, stack: Sequence[nn.Module], do: Callable[[], None]) -> None:
+        """Do something as if these modules were running, innermost last; `path` is that of the innermost."""
+        before = self.stack, self.path
+        self.stack, self.path = list(stack), path
+        try:
+            do()
+        finally:
+            self.stack, self.path = before
 
     # -- what a tensor is --------------------------------------------------------------------------------------
 
@@ -207,7 +232,13 @@ class Recorder:
         if tag is not None and tag.owner is self.token and tag.version >= 0 and tag.version == tensor._version:
             return tag  # much the commonest case
         known = self._known.get(id(tensor))
-        return read_tag(tensor, self.token) if known is None else known[1]
+        if known is None:
+            return read_tag(tensor, self.token)
+        tag = known[1]
+        if tag.version != (version := version_of(tensor)):  # a result may have been written into it, and changed since
+            tag.version = version
+            tag.forget_values()
+        return tag
 
     def origin(self, tensor: Tensor) -> Origin:
         """What a tensor depends on; a tensor from outside the trace is a constant, unless data were written into it."""
@@ -246,7 +277,13 @@ class Recorder:
                 known = self._known.get(id(value))
                 tag = read_tag(value, self.token) if known is None else None
                 # Parameters, buffers and attributes stay alive, so their identity is theirs alone.
-                part = (id(value), version_of(value)) if known is not None else None if tag is None else tag.recipe
+                part = (
+                    (id(value), version_of(value), value.data_ptr())
+                    if known is not None
+                    else None
+                    if tag is None
+                    else tag.recipe
+                )
                 if part is None or (known is not None and known[1].origin is Origin.DATA):
                     return None
             elif not isinstance(value, (bool, int, float, str, torch.dtype, torch.device, type(None))):
@@ -283,7 +320,15 @@ class Recorder:
             made = [p for p in self._lazy if not nn.parameter.is_lazy(p)]
             self._parameter_memory.update(_address(p) for p in made)
             self._lazy = [p for p in self._lazy if nn.parameter.is_lazy(p)]
-        return _address(tensor) in self._parameter_memory
+        address = _address(tensor)
+        if address in self._parameter_memory:
+            return True
+        tag = self.tag(tensor)
+        owners = () if tag is None else (self._parameters.get(name) for name in tag.names)
+        if any(p is not None and not nn.parameter.is_lazy(p) and _address(p) == address for p in owners):
+            self._parameter_memory.add(address)  # `parameter.data = ...` gave it another
+            return True
+        return False
 
     def projection_before(self, tag: Tag | None) -> WeightProjection | None:
         """The projection whose result a tensor is, untouched since."""
@@ -360,14 +405,27 @@ class Recorder:
     def watch_weight(self, projection: WeightProjection, names: tuple[str, ...]) -> None:
         """Remember where a projection's weights live, so that a write to them is noticed."""
         sources = [projection.source, *(self._parameters[n] for n in names if n in self._parameters)]
-        for pointer in {_address(tensor) for tensor in sources}:
-            self._weight_users.setdefault(pointer, []).append(projection)
+        places: set[int | str] = {*names, *map(_address, sources)}
+        for place in places:
+            users = self._weight_users.setdefault(place, [])
+            if not any(user is projection for user in users):
+                users.append(projection)
+
+    def owners(self, names: tuple[str, ...]) -> tuple[Tensor, ...]:
+        """The parameters of these names."""
+        return tuple(self._parameters[name] for name in names if name in self._parameters)
 
     def before_write(self, tensor: Tensor) -> None:
-        """Settle every projection whose weights are about to be written."""
-        for projection in self._weight_users.get(_address(tensor), ()):
-            if not projection.stale:
-                projection.settle()
+        """Settle every projection whose weights are about to be written; remember a tensor of somebody else."""
+        if id(tensor) not in self._known and getattr(tensor, ATTRIBUTE, None) is None:
+            self._borrowed.append(ref(tensor))
+        places: list[int | str] = [_address(tensor)]
+        if self.is_parameter_memory(tensor) and (tag := self.tag(tensor)) is not None:
+            places += tag.names  # `parameter.data = ...` may have moved it
+        for place in places:
+            for projection in self._weight_users.get(place, ()):
+                if not projection.stale:
+                    projection.settle()
 
     def is_buffer(self, tensor: Tensor, *suffixes: str) -> bool:
         """True for a registered buffer whose name ends in one of the suffixes."""
@@ -400,6 +458,9 @@ class Recorder:
 
     def note(self, status: str, operator: str, *, reason: str = "", bound: int = 0, calls: int = 1) -> None:
         """Enter one call of an operator, or several, into the certificate."""
+        if self.draft is not None:
+            self.draft.append(partial(self.note, status, operator, reason=reason, bound=bound, calls=calls))
+            return
         tally = self._operators.get((status, operator))
         if tally is None:
             tally = self._operators[status, operator] = _OperatorTally(reason)
@@ -413,6 +474,10 @@ class Recorder:
         self, kind: str, *, adds: int = 0, muls: int = 0, compares: int = 0, specials: int = 0, calls: int = 1
     ) -> None:
         """Charge element-wise arithmetic, of one call or several, to the module that runs."""
+        if self.draft is not None:
+            charge = partial(self.arithmetic, kind, adds=adds, muls=muls, compares=compares, specials=specials)
+            self.draft.append(partial(charge, calls=calls))
+            return
         key = (self.path or ROOT, kind)
         tally = self._arithmetic.get(key)
         if tally is None:
@@ -462,6 +527,7 @@ class Recorder:
 
     def end_batch(self, outputs: Iterable[Tensor], inputs: Iterable[Tensor]) -> None:
         """List a result of the model that no operator of this trace produced; take our tags off the others."""
+        self.kept.settle()
         size = sum(tensor.numel() for tensor in inputs) + sum(p.numel() for p in self._parameters.values())
         for tensor in outputs:
             if tensor.is_floating_point() and self.tag(tensor) is None:
@@ -473,19 +539,22 @@ class Recorder:
     def close(self) -> None:
         """Take back what was hung on tensors that outlive the trace: state and weights kept by the modules."""
         self._many = (None, 0)
-        for _, tensor in self._plain_tensors():
+        for borrowed in self._borrowed:
+            if (tensor := borrowed()) is not None:
+                drop_tag(tensor)
+        for _, _, tensor in self._plain_tensors():
             drop_tag(tensor)
         for module in self.modules:
             for _, buffer in module.named_buffers(recurse=False):
                 drop_tag(buffer)
 
-    def _plain_tensors(self) -> Iterable[tuple[str, Tensor]]:
-        """Tensors that modules keep as plain attributes, with their names."""
+    def _plain_tensors(self) -> Iterable[tuple[nn.Module, str, Tensor]]:
+        """Tensors that modules keep as plain attributes: the module, the attribute's name, and the tensor."""
         for module in self.modules:
             for name, value in vars(module).items():
                 if not name.startswith("_") or isinstance(value, Tensor):
                     for tensor in tensors_in(value):
-                        yield f"{self.paths[id(module)]}.{name}", tensor
+                        yield module, name, tensor
 
     def neurons(self) -> tuple[NeuronCounts, ...]:
         """Records of all neuron layers that ran, in order of first call; those detected by behaviour come last."""

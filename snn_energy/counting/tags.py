@@ -54,6 +54,8 @@ class Tag:
     """Parameters it was computed from."""
     recipe: tuple[object, ...] | None = None
     """How it was computed from parameters and constants in their present state: equal recipes make equal values."""
+    kept: tuple[str, ...] = ()
+    """Buffers and plain attributes it was computed from, where no data were; see `kept`."""
     padding: tuple[tuple[int, int], ...] | None = None
     """Explicit zero padding of the last axes: zeros before and after, outermost axis first."""
     biased: bool | None = None
@@ -82,6 +84,12 @@ class Tag:
     shift: int = 0
     """For a slice of a tensor whose slices are equal: elements from the first of them to this one."""
 
+    def forget_values(self) -> None:
+        """Drop what was known of data that have been overwritten."""
+        self.padding = self.biased = self.projection = self.channel = None
+        self.spike_scale = self.grid = self.bits = None
+        self.softmax = False
+
 
 def version_of(tensor: Tensor) -> int:
     """Write counter of the data; -1 for inference tensors, which keep none."""
@@ -94,7 +102,7 @@ def read_tag(tensor: Tensor, owner: object) -> Tag | None:
     if tag is None or tag.owner is not owner:
         return None
     if tensor.is_inference() or tag.version != version_of(tensor):  # an inference tensor does not tell writes
-        return Tag(owner, tag.origin, names=tag.names, past=tag.past)
+        return Tag(owner, tag.origin, names=tag.names, kept=tag.kept, past=tag.past)
     return tag  # type: ignore[no-any-return]
 
 

@@ -7,6 +7,7 @@ function, division, root or random draw. Arithmetic on weights alone never gets 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from math import prod
 
 from torch import Tensor
@@ -15,6 +16,7 @@ from snn_energy.counting.naming import inside_einsum
 from snn_energy.counting.ops.complex_numbers import complex_arithmetic
 from snn_energy.counting.ops.products import einsum_product
 from snn_energy.counting.ops.registry import Call, counts
+from snn_energy.counting.projections import WeightProjection
 from snn_energy.counting.recorder import Recorder
 from snn_energy.counting.tags import Origin, Tag
 
@@ -150,15 +152,30 @@ def addition(recorder: Recorder, call: Call) -> None:
             projection = recorder.projection_before(tag)
             if projection is None or tag is None or tag.biased or recorder.origin(other) is not Origin.WEIGHT:
                 continue
-            projection.bias_adds += elements
-            recorder.note("counted", "add (bias)")
+            _add_bias(recorder, projection, other, elements)
             result = recorder.tag(call.result)
             if result is not None:
-                result.biased, result.projection = True, tag.projection
+                result.biased, result.projection, result.channel = True, tag.projection, tag.channel
             return
     if call.kwargs.get("alpha", 1) not in (1, -1):
         recorder.arithmetic("scaling", muls=elements)
     charge(recorder, call.name, (1, 0, 0, 0), elements)
+
+
+def _add_bias(recorder: Recorder, projection: WeightProjection, bias: Tensor, elements: int) -> None:
+    """Add a bias to a projection; what is made of kept tensors may turn out to be state, added in its own right."""
+
+    def to_projection() -> None:
+        projection.bias_adds += elements
+        recorder.note("counted", "add (bias)")
+
+    kept = recorder.kept.among((bias,))
+    if not kept:
+        to_projection()
+        return
+    here = partial(recorder.at, recorder.path, recorder.stack[-1:])
+    apart = partial(charge, recorder, "add", (1, 0, 0, 0), elements)
+    recorder.kept.put_aside(kept, partial(here, apart), partial(here, to_projection))
 
 
 @counts("mul")

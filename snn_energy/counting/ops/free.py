@@ -7,12 +7,13 @@ from snn_energy.counting.ops.registry import free
 free(
     "view: no data are touched",
     "view _unsafe_view reshape _reshape_alias unsqueeze squeeze t transpose permute movedim expand expand_as "
-    "flatten unflatten alias detach lift_fresh lift select slice narrow diagonal unfold as_strided numpy_T view_as "
+    "flatten unflatten alias detach lift_fresh lift select slice narrow diagonal unfold numpy_T view_as "
     "swapaxes adjoint split unsafe_split split_with_sizes unsafe_split_with_sizes chunk unsafe_chunk unbind "
     "tensor_split squeeze_copy unsqueeze_copy view_copy resolve_conj resolve_neg mT mH "
     "view_as_real view_as_complex real imag",
     keeps_values=True,
 )
+free("view: no data are touched", "as_strided")  # may show memory beyond the tensor it is a view of
 free(
     "copy: values are moved, not changed",
     "clone contiguous repeat repeat_interleave flip roll rot90 index_select gather take take_along_dim "

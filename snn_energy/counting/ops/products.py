@@ -101,6 +101,9 @@ def product_and_sum(recorder: Recorder, call: Call) -> After:
             recorder.arithmetic("addbmm", adds=(batches - 1) * out.numel())
         if finish is not None:
             finish(out)
+        tag = recorder.tag(out)
+        if tag is not None and alpha != 1:
+            tag.grid = None  # what the factors are multiples of, the scaled product is not
 
     return after
 
@@ -195,7 +198,8 @@ def _pair(recorder: Recorder, call: Call, a: Tensor, b: Tensor, *, biased: bool)
         projection.operand_bits = max(projection.operand_bits, bits)
         recorder.note("counted", call.name)
         grids, tag = (recorder.grid(a), recorder.grid(b)), recorder.tag(out)
-        if tag is not None and grids[0] is not None and grids[1] is not None and not biased:
+        exact = not biased and out.is_floating_point()  # whole numbers wrap around
+        if tag is not None and grids[0] is not None and grids[1] is not None and exact:
             tag.grid = grids[0] * grids[1]  # sums of products of multiples >= 0
 
     return after
@@ -261,16 +265,24 @@ def _weight_projection(recorder: Recorder, kind: str, weight: Tensor, as_wired: 
         path = recorder.path
         fresh = recorder.numbered(name or (f"{path}.{kind}" if path else kind))
         operand = recorder.operand(fresh)
-        projection = WeightProjection(fresh, kind, key, operand, as_wired, weight, _unique_elements(weight))
+        made = None if tag is None else tag.recipe
+        owners = recorder.owners(names) if owned else ()
+        unique = _unique_elements(weight)
+        projection = WeightProjection(fresh, kind, key, operand, as_wired, weight, unique, recipe=made, owners=owners)
         projection.weight_bits = recorder.bits(weight)
-        projection.recipe = None if tag is None else tag.recipe
         recorder.projections[key] = projection
         recorder.watch_weight(projection, names)
         return projection
     assert isinstance(projection, WeightProjection)
     recipe = None if tag is None else tag.recipe
+    projection.check()
     if projection.stale:
         projection.renew(as_wired, weight, recipe)
+    elif owned and projection.weight.data_ptr() != as_wired.data_ptr():  # `parameter.data = ...`
+        if not torch.equal(projection.weight, as_wired):
+            projection.settle()
+        projection.renew(as_wired, weight, recipe)
+        recorder.watch_weight(projection, names)
     elif not (owned or projection.source is weight or _made_alike(projection, weight, recipe)):
         projection.settle()
         projection.renew(as_wired, weight, recipe)
