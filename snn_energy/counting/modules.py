@@ -88,10 +88,10 @@ class ProductSite:
             def add() -> None:
                 projection.hold(self.wiring, rows, tag, self.map_shape, bias=biased)
         else:
-            seen = sighted(projection.operand, rows, x, tag, self.map_shape, channels=1)
+            seen, count = sighted(projection.operand, rows, x, tag, self.map_shape, channels=1), rows.shape[0]
 
             def add() -> None:
-                projection.feed(self.wiring, rows.shape[0], *seen, bias=biased)
+                projection.feed(self.wiring, count, *seen, bias=biased)
 
         def finish(out: Tensor | None) -> None:
             if out is None:

@@ -9,6 +9,7 @@ sums cost 5 to 20 times as much for the same tensor. The proof that a tensor lie
 from __future__ import annotations
 
 import math
+from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -20,6 +21,28 @@ from snn_energy.errors import TraceError
 
 _SAMPLE = 4096
 """Elements looked at first when an operand is no constant times a spike: enough to tell real values from levels."""
+
+
+class Scratch:
+    """Buffers lent to one look after the other: fresh memory for a large mask costs more than the mask."""
+
+    def __init__(self) -> None:
+        self._flat: dict[tuple[str, torch.dtype, torch.device], Tensor] = {}
+
+    def shaped(self, x: Tensor, dtype: torch.dtype, slot: str) -> Tensor:
+        """A buffer of the shape of `x`, which the next one of this slot overwrites."""
+        key = (slot, dtype, x.device)
+        flat = self._flat.get(key)
+        if flat is None or flat.numel() < x.numel():
+            flat = self._flat[key] = torch.empty(x.numel(), dtype=dtype, device=x.device)
+        return flat[: x.numel()].view(x.shape)
+
+
+SCRATCH: ContextVar[Scratch | None] = ContextVar("scratch", default=None)
+"""Set while a look is summed into maps at once, so that nobody holds its mask afterwards."""
+
+_WORTH_IT = 1 << 16
+"""Elements from which on a buffer is lent."""
 
 
 @dataclass(slots=True)
@@ -41,6 +64,7 @@ class Operand:
     """
 
     where: str
+    scratch: Scratch | None = None
     values: ValueSet = field(default_factory=ValueSet)
     nonzero: Tensor | None = None
     """Non-zero elements so far, where the projection's own map does not tell them: a float64 scalar on the device."""
@@ -226,7 +250,7 @@ def _few(x: Tensor) -> list[float]:
 
 
 def _holds(x: Tensor, value: float) -> bool:
-    return bool(_equals(x, value).amax().item())
+    return bool(_equals(x, value, "proof").amax().item())
 
 
 def is_dyadic(value: float) -> bool:
@@ -239,7 +263,9 @@ def _all_on_grid(x: Tensor, unit: float) -> bool:
     if not is_dyadic(unit) or not x.is_floating_point() or not (x.amin() >= 0).item():
         return False
     scaled = x if unit == 1 else x * (1 / unit)
-    return not torch.frac(scaled).amax().item()  # NaN is true as well
+    if x.dtype not in _FLOATS:
+        return not torch.frac(scaled).amax().item()  # NaN is true as well
+    return not torch.frac(scaled, out=_buffer(x, "proof")).amax().item()
 
 
 def _sum_type(x: Tensor) -> torch.dtype:
@@ -254,12 +280,16 @@ def _mask(x: Tensor) -> Tensor:
     return torch.ne(x, 0, out=_buffer(x))
 
 
-def _equals(x: Tensor, value: float) -> Tensor:
-    return torch.eq(x, _scalar(value, x), out=_buffer(x))
+def _equals(x: Tensor, value: float, slot: str = "mask") -> Tensor:
+    return torch.eq(x, _scalar(value, x), out=_buffer(x, slot))
 
 
-def _buffer(x: Tensor) -> Tensor:
-    return torch.empty_like(x, dtype=x.dtype if x.dtype in _FLOATS else torch.float32)
+def _buffer(x: Tensor, slot: str = "mask") -> Tensor:
+    dtype = x.dtype if x.dtype in _FLOATS else torch.float32
+    scratch = SCRATCH.get()
+    if scratch is None or x.numel() < _WORTH_IT or not x.is_contiguous():
+        return torch.empty_like(x, dtype=dtype)
+    return scratch.shaped(x, dtype, slot)
 
 
 def _scalar(value: float, x: Tensor) -> float | int:

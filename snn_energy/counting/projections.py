@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from snn_energy.counting.counts import LayerCounts
-from snn_energy.counting.observe import EXACT_ROWS, Look, Operand, has_zeros, row_sum
+from snn_energy.counting.observe import EXACT_ROWS, SCRATCH, Look, Operand, has_zeros, row_sum
 from snn_energy.counting.tags import Tag, version_of
 from snn_energy.counting.values import ValueSet
 from snn_energy.counting.wiring import Wiring
@@ -393,11 +393,15 @@ def sighted(
         if not by_channel and (sight.values.many or sight.values.magnitudes):
             operand.track.alive = False  # as a look of its own would have found
         return sight.mask, sight.level, sight.unit
-    if tag is None:
-        look = operand.look(x)
-    else:
-        look = operand.look(x, tag.spike_scale, tag.grid, channels=channels if tag.scaled else 0)
-    mask, level = mapped(look, shape)
+    lent = SCRATCH.set(operand.scratch)
+    try:
+        if tag is None:
+            look = operand.look(x)
+        else:
+            look = operand.look(x, tag.spike_scale, tag.grid, channels=channels if tag.scaled else 0)
+        mask, level = mapped(look, shape)
+    finally:
+        SCRATCH.reset(lent)
     if tag is not None and not source.is_inference():
         values = operand.values if look.exact is None else look.exact
         tag.sight = Sight(version, mask, level, look.unit, values, look.exact is not None)
