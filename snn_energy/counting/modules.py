@@ -181,7 +181,7 @@ def _convolution(recorder: Recorder, module: nn.Module, x: Tensor) -> After | No
         return None
     args = (x, weight, bias, module.stride, module.padding, module.dilation, False, (0,), module.groups)
     after = convolution(recorder, Call("convolution", args, {}, (x, weight), None))
-    return _remembered(recorder, module, x, after, None, "convolution")
+    return _remembered(recorder, module, x, after, None)
 
 
 def _transposed_convolution(recorder: Recorder, module: nn.Module, x: Tensor) -> After | None:
@@ -212,11 +212,11 @@ def _linear(recorder: Recorder, module: nn.Module, x: Tensor) -> After | None:
         return None
     operator = "mm" if bias is None else "addmm"
     after = linear_layer(recorder, operator, x, weight, biased=bias is not None)
-    return _remembered(recorder, module, x, after, (1, weight.shape[1]), operator)
+    return _remembered(recorder, module, x, after, (1, weight.shape[1]))
 
 
 def _remembered(
-    recorder: Recorder, module: nn.Module, x: Tensor, after: Feed, map_shape: tuple[int, ...] | None, operator: str
+    recorder: Recorder, module: nn.Module, x: Tensor, after: Feed, map_shape: tuple[int, ...] | None
 ) -> Feed:
     """`after`, once it has left a site for the next call of the module."""
     weight, tag = module._parameters.get("weight"), recorder.tag(x)
@@ -235,7 +235,7 @@ def _remembered(
             after.projection,
             after.seen.wiring,
             map_shape,
-            operator,
+            after.operator,
         )
     return after
 

@@ -1,9 +1,10 @@
 """One look at an operand: its non-zero mask, and proof of the class its values belong to.
 
 Speed decides the form of this file. A float comparison written into a float buffer, a sum over the leading axis, a
-subtraction and an `aminmax` are the vectorised kernels of torch on CPU; `count_nonzero`, sums of booleans and integer
-sums cost 5 to 20 times as much for the same tensor. The proof that a tensor lies in {0, a} is exact all the same:
-`x - a*[x == a]` is zero everywhere if and only if it does.
+subtraction, `frac`, `amin` and `amax` are the vectorised kernels of torch on CPU; `count_nonzero`, sums of booleans and
+integer sums cost 5 to 20 times as much for the same tensor, sorting a hundred times. The proofs are exact all the same:
+`x - a*[x == a]` is zero everywhere if and only if x lies in {0, a}; the fractions of x/u are, if and only if x is made
+of multiples of a power of two u.
 """
 
 from __future__ import annotations
@@ -263,7 +264,7 @@ def _all_on_grid(x: Tensor, unit: float) -> bool:
     if not is_dyadic(unit) or not x.is_floating_point() or not (x.amin() >= 0).item():
         return False
     scaled = x if unit == 1 else x * (1 / unit)
-    if x.dtype not in _FLOATS:
+    if x.dtype not in _FLOATS:  # a fraction is not cast into a buffer of another type
         return not torch.frac(scaled).amax().item()  # NaN is true as well
     return not torch.frac(scaled, out=_buffer(x, "proof")).amax().item()
 
@@ -285,8 +286,7 @@ def _equals(x: Tensor, value: float, slot: str = "mask") -> Tensor:
 
 
 def _buffer(x: Tensor, slot: str = "mask") -> Tensor:
-    dtype = x.dtype if x.dtype in _FLOATS else torch.float32
-    scratch = SCRATCH.get()
+    dtype, scratch = _sum_type(x), SCRATCH.get()
     if scratch is None or x.numel() < _WORTH_IT or not x.is_contiguous():
         return torch.empty_like(x, dtype=dtype)
     return scratch.shaped(x, dtype, slot)
@@ -311,7 +311,7 @@ EXACT_ROWS = (1 << 24) // MAX_LEVEL
 def row_sum(x: Tensor) -> Tensor:
     """Exact sum over axis 0 of masks or levels; long axes are cut so that no partial sum can pass 2^24."""
     if x.dtype is torch.float64 or x.shape[0] <= EXACT_ROWS:
-        return x.sum(0, dtype=x.dtype if x.dtype in _FLOATS else torch.float32)
+        return x.sum(0, dtype=_sum_type(x))
     return torch.stack([x[i : i + EXACT_ROWS].sum(0).double() for i in range(0, x.shape[0], EXACT_ROWS)]).sum(0)
 
 

@@ -275,17 +275,8 @@ class Recorder:
         for key, value in (*enumerate(args), *kwargs.items()):
             part: object = value
             if isinstance(value, Tensor):
-                known = self._known.get(id(value))
-                tag = read_tag(value, self.token) if known is None else None
-                # Parameters, buffers and attributes stay alive, so their identity is theirs alone.
-                part = (
-                    (id(value), version_of(value), value.data_ptr())
-                    if known is not None
-                    else None
-                    if tag is None
-                    else tag.recipe
-                )
-                if part is None or (known is not None and known[1].origin is Origin.DATA):
+                part = self._recipe_of(value)
+                if part is None:
                     return None
             elif not isinstance(value, (bool, int, float, str, torch.dtype, torch.device, type(None))):
                 if not isinstance(value, (tuple, list)) or not all(isinstance(one, (int, float)) for one in value):
@@ -293,6 +284,16 @@ class Recorder:
                 part = tuple(value)
             parts.append((key, part))
         return tuple(parts)
+
+    def _recipe_of(self, tensor: Tensor) -> tuple[object, ...] | None:
+        known = self._known.get(id(tensor))
+        if known is None:
+            tag = read_tag(tensor, self.token)
+            return None if tag is None else tag.recipe
+        if known[1].origin is Origin.DATA:
+            return None
+        # Parameters, buffers and attributes stay alive, so their identity is theirs alone.
+        return (id(tensor), version_of(tensor), tensor.data_ptr())
 
     def mark(self, tensor: Tensor, tag: Tag, version: int | None = None) -> None:
         """Hang a tag on a tensor that an operator returned; for a view, with the write counter of its base."""

@@ -31,7 +31,7 @@ from snn_energy.counting.counts import DETECTED
 from snn_energy.counting.neuron_tally import NeuronTally
 from snn_energy.counting.neurons import NeuronRow, holds_weights
 from snn_energy.counting.observe import Operand
-from snn_energy.counting.tags import Origin, Past, tensors_in
+from snn_energy.counting.tags import Origin, Past, tensors_in, version_of
 from snn_energy.counting.values import MAX_LEVEL
 
 if TYPE_CHECKING:
@@ -156,7 +156,7 @@ class Behaviour:
             state += handed
         for tensor in state:
             self._mark(tensor, {**(self._past(tensor) or {}), id(module): (_BEFORE, _BEFORE)})
-        before = {id(tensor): (tensor, _version(tensor)) for tensor in _held(module)}
+        before = {id(tensor): (tensor, version_of(tensor)) for tensor in _held(module)}
         self.running.append(_Probe(candidate, before, state, inputs))
 
     def leave(self, module: nn.Module, output: Any) -> None:
@@ -180,7 +180,7 @@ class Behaviour:
         axis = None if probe is None else self._evidence(probe, spikes)
         if probe is not None:
             held = list(_held(module))
-            same = {key for key, (tensor, version) in probe.before.items() if _version(tensor) == version}
+            same = {key for key, (tensor, version) in probe.before.items() if version_of(tensor) == version}
             changed = [tensor for tensor in held if id(tensor) not in same and self._is_data(tensor)]
             candidate.left = [weakref.ref(t) for t in changed]
             candidate.returned = [weakref.ref(t) for t in tensors_in(output)]
@@ -320,10 +320,6 @@ def _held(module: nn.Module) -> Iterator[Tensor]:
     for name, value in vars(module).items():
         if name not in ("_parameters", "_modules") and value is not None:
             yield from tensors_in(value)
-
-
-def _version(tensor: Tensor) -> int:
-    return 0 if tensor.is_inference() else tensor._version
 
 
 def _argument(args: tuple[Any, ...], position: int) -> int:

@@ -88,7 +88,7 @@ class Watcher:
         return threading.get_ident() != self._thread or not self._running
 
     def _enter(self, module: nn.Module, args: Any) -> None:
-        if not self._running or threading.get_ident() != self._thread:
+        if self._elsewhere():
             return
         recorder = self.recorder
         if self._silent:  # below a module that is counted as a whole
