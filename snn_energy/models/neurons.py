@@ -113,22 +113,25 @@ class IF(SpikingNeuron):
 
 def _run(current: Tensor, decay: float, threshold: float, reset: str, charged: Tensor | None) -> Tensor:
     """Return the spikes of all steps; where `charged` (`t n ...`) is given, leave V_t of every step in it."""
-    spikes = torch.empty(current.shape, dtype=current.dtype, device=current.device)
-    membrane = torch.zeros_like(current[0], memory_format=torch.contiguous_format)
+    spikes = torch.empty_like(current)  # in the layout of the current: channels_last stays channels_last
+    steps = current.shape[0]
+    membrane = torch.empty_like(current[0]) if steps > 1 else current[0]
     tap = SPIKE_TAP.get()
     for t, now in enumerate(current.unbind(0)):
-        if charged is None:
-            torch.add(now, membrane, alpha=decay, out=membrane)
-            volt = membrane
-        else:
-            volt = torch.add(now, membrane, alpha=decay, out=charged[t])
+        # At first the membrane rests at zero, so the current is all there is.
+        into = membrane if charged is None else charged[t]
+        volt = torch.add(now, membrane, alpha=decay, out=into) if t else now
         torch.ge(volt, threshold, out=spikes[t])
         if tap is not None:
             tap.append(spikes[t].sum())
+        if t + 1 == steps:  # nobody asks for the membrane after the last step
+            break
         if reset == "hard":
             torch.addcmul(volt, volt, spikes[t], value=-1, out=membrane)
         else:
             torch.sub(volt, spikes[t], alpha=threshold, out=membrane)
+    if charged is not None and charged is not current:
+        charged[0] = current[0]
     return spikes
 
 
@@ -144,7 +147,7 @@ class _MultiStep(torch.autograd.Function):
         reset: str,
         derivative: Callable[[Tensor], Tensor],
     ) -> Tensor:
-        charged = torch.empty(current.shape, dtype=current.dtype, device=current.device)
+        charged = torch.empty_like(current) if current.shape[0] > 1 else current
         spikes = _run(current, decay, threshold, reset, charged)
         ctx.save_for_backward(charged, spikes)
         ctx.decay, ctx.threshold, ctx.reset, ctx.derivative = decay, threshold, reset, derivative
