@@ -119,6 +119,17 @@ def test_everything_comes_from_the_generator(seed):
     assert all(torch.equal(a, b) for a, b in zip(*results, strict=True))
 
 
+@given(seeds, st.sampled_from(["autoaugment-cifar10", "randaugment"]))
+def test_mixed_precision_around_it_changes_nothing(seed, policy):
+    pixels = pictures(16, seed=seed)
+    settings = {key: value for key, value in FULL.items() if not key.startswith("randaugment")} | {"policy": policy}
+    augmentation, x = make_augmentation(settings), pixels.float() / 255
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        reduced = augmentation(pixels, seeded(seed)), *augmentation.mix(x, torch.arange(16) % 5, 5, seeded(seed))
+    whole = augmentation(pixels, seeded(seed)), *augmentation.mix(x, torch.arange(16) % 5, 5, seeded(seed))
+    assert all(torch.equal(a, b) for a, b in zip(reduced, whole, strict=True))
+
+
 @given(shapes, seeds, st.sampled_from(["mixup", "cutmix"]), st.floats(0.05, 5))
 def test_soft_labels_sum_to_one_and_say_what_is_in_the_image(shape, seed, kind, alpha):
     n = shape[0]
