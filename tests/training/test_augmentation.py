@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 from hypothesis import given
+from hypothesis import settings as limits
 from hypothesis import strategies as st
 
 from snn_energy.errors import DataError, UsageError
@@ -106,6 +107,7 @@ def test_shape_type_and_input_stay(shape, seed, policy):
     assert changed.data_ptr() != pixels.data_ptr()
 
 
+@limits(max_examples=20)
 @given(seeds)
 def test_everything_comes_from_the_generator(seed):
     pixels, augmentation = pictures(16), make_augmentation(FULL)
@@ -119,6 +121,7 @@ def test_everything_comes_from_the_generator(seed):
     assert all(torch.equal(a, b) for a, b in zip(*results, strict=True))
 
 
+@limits(max_examples=20)
 @given(seeds, st.sampled_from(["autoaugment-cifar10", "randaugment"]))
 def test_mixed_precision_around_it_changes_nothing(seed, policy):
     pixels = pictures(16, seed=seed)
