@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from snn_energy.training.data import load_images
+from snn_energy.training.datasets import dataset_names
 from snn_energy.training.evaluation import Evaluation, evaluate
 from snn_energy.training.events import BatchDone, EpochDone, EvaluationProgress, Event, TrainingStarted
 from snn_energy.training.imageset import ImageSet
 from snn_energy.training.loop import TrainResult, train
-from snn_energy.training.named import dataset_names
 from snn_energy.training.recipe import RECIPES, Recipe, find_recipe
 from snn_energy.training.state import state_path
 

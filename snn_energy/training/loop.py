@@ -22,10 +22,10 @@ from snn_energy.models.registry import build
 from snn_energy.models.snapping import snap, snapped_parameters
 from snn_energy.models.spiking_cnn import SpikingCNN
 from snn_energy.training.augmentation import augment
+from snn_energy.training.datasets import load_named
 from snn_energy.training.evaluation import Evaluation, evaluate
 from snn_energy.training.events import BatchDone, EpochDone, EvaluationProgress, Event, TrainingStarted
 from snn_energy.training.imageset import ImageSet
-from snn_energy.training.named import load_named
 from snn_energy.training.recipe import Recipe, learning_rate_at
 from snn_energy.training.state import load_state, save_state, state_path
 
@@ -78,7 +78,7 @@ def train(
     saved = load_state(unfinished, recipe) if resume else None
 
     train_set = load_named(recipe.dataset, "train", data_dir)
-    test_set = load_named(recipe.dataset, "test")  # comes with the package
+    test_set = load_named(recipe.dataset, "test", data_dir)
     channels, height, width = (int(n) for n in train_set.images.shape[1:])
     spec = unit_pixels(channels, height, width)
     model = _new_model(recipe, train_set)

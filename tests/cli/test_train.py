@@ -82,7 +82,7 @@ def test_ctrl_c_says_how_to_go_on_and_going_on_works(run, tmp_path, monkeypatch)
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [
-        ("", 2, "nothing to train: give --recipe (fashion-cnn, digits-cnn) or --data (digits, fashion-mnist)"),
+        ("", 2, "nothing to train: give --recipe (fashion-cnn, digits-cnn) or --data (cifar10, cifar100, digits"),
         ("--recipe digit-cnn", 2, "unknown recipe 'digit-cnn': did you mean 'digits-cnn'?"),
         ("--data digit", 2, "unknown data set 'digit': did you mean 'digits'?"),
         ("--data digits --epochs 0", 2, "recipe: epochs must be an integer from 1 (got 0)"),
