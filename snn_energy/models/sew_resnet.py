@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from snn_energy.errors import UsageError
 from snn_energy.models.clock import Clock
 from snn_energy.models.image_network import ImageNetwork
+from snn_energy.models.operands import PIXELS, SPIKES, Operand
 from snn_energy.models.registry import register
 from snn_energy.models.suggest import unknown
 from snn_energy.models.units import Style, check_sizes
@@ -124,6 +125,20 @@ class SEWResNet(ImageNetwork):
                 self.blocks.append(SEWBlock(channels, width, 2 if i and not j else 1, join, style))
                 channels = width
         self.head = nn.Linear(channels, classes)
+        halvings = len(stages) - 1 + (2 if large else 0)
+        self.side = -(-image_size // 2**halvings)  # each rounds up, and so do all together
+
+    def operands(self) -> dict[str, Operand]:
+        """What the layers take that do not take spikes; an ADD join counts one spike more than its shortcut."""
+        takes, x = {"stem.conv": PIXELS}, SPIKES
+        for i, block in enumerate(self.blocks):
+            assert isinstance(block, SEWBlock)
+            takes[f"blocks.{i}.first.conv"] = x
+            if block.shortcut is not None:
+                takes[f"blocks.{i}.shortcut.conv"], x = x, SPIKES
+            if block.join == "ADD":
+                x = Operand(x.largest + 1)
+        return {**takes, "head": x.mean(self.side**2)}
 
     def logits(self, x: Tensor, clock: Clock) -> Tensor:
         """Frames `b c h w` -> logits `b classes`."""

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from snn_energy.errors import UsageError
 from snn_energy.models.clock import Clock
 from snn_energy.models.image_network import ImageNetwork
+from snn_energy.models.operands import PIXELS, Operand
 from snn_energy.models.registry import register
 from snn_energy.models.units import Style, check_sizes
 
@@ -87,6 +88,10 @@ class SpikingVGG(ImageNetwork):
             channels = widths[-1]
         self.pool = nn.MaxPool2d(2)
         self.head = nn.Linear(channels * side * side, classes)
+
+    def operands(self) -> dict[str, Operand]:
+        """What the layers take that do not take spikes."""
+        return {"stages.0.0.conv": PIXELS}
 
     def logits(self, x: Tensor, clock: Clock) -> Tensor:
         """Frames `b c h w` -> logits `b classes`."""
