@@ -28,7 +28,7 @@ _FRAME = {"in_channels": 2, "classes": 3, "image_size": 8}
 NETWORKS: dict[str, dict[str, Any]] = {
     "spiking-cnn": {**_FRAME, "widths": [4, 6]},
     "spiking-vgg": {**_FRAME, "stages": [[4], [6, 6]]},
-    "sew-resnet": {**_FRAME, "stages": [[4, 2], [6, 1]]},
+    "sew-resnet": {**_FRAME, "stages": [[4, 2], [6, 1]], "hidden": 5},
     "spiking-transformer": {
         **_FRAME,
         "dim": 8,
