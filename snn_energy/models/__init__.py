@@ -21,6 +21,7 @@ from snn_energy.models.spiking_transformer import SpikingTransformer
 from snn_energy.models.spiking_vgg import SpikingVGG
 from snn_energy.models.windowed import (
     ProjectionWarning,
+    PureCNN,
     WindowedCNN,
     WindowedRNN,
     projection_range,
@@ -38,6 +39,7 @@ __all__ = [
     "LIFCell",
     "LeakyIntegrator",
     "ProjectionWarning",
+    "PureCNN",
     "SEWResNet",
     "SpikingCNN",
     "SpikingNeuron",
