@@ -105,13 +105,16 @@ def snap_bias(bias: Tensor) -> Tensor:
 
 
 def snapped_parameters(model: nn.Module, bits: int, per_channel: bool = False) -> dict[str, Tensor]:
-    """Return every parameter of `model` snapped, by name; differentiable as if rounding were the identity."""
-    snapped = {}
+    """Return every parameter of `model`, weights and biases snapped; differentiable as if nothing were rounded."""
+    snapped: dict[str, Tensor] = {}
     for name, value in model.named_parameters():
-        # With one axis a weight has no channels: nothing of the kind is in a network that `snap` takes.
-        target = (
-            snap_bias(value) if name.endswith("bias") else snap_tensor(value, bits, per_channel and value.dim() > 1)
-        )
+        if name.endswith("bias"):
+            target = snap_bias(value)
+        elif value.dim() > 1:
+            target = snap_tensor(value, bits, per_channel)
+        else:  # a gain or a learned threshold: `snap` takes no network that has any
+            snapped[name] = value
+            continue
         # Straight-through: the forward value is the grid's own, plus an exact zero that carries the gradient.
         snapped[name] = target.detach() + (value - value.detach())
     return snapped
@@ -126,14 +129,34 @@ def snap(model: Network, bits: int = 8, per_channel: bool = False) -> Network:
     """
     if foldable(model):
         raise UsageError("snap: the model still has batch norms; fold it first: snap(fold(model))")
-    if isinstance(bits, bool) or not isinstance(bits, int) or not 2 <= bits <= 8:
-        raise UsageError(f"snap: bits must be an integer from 2 to 8 (got {bits!r})")
+    _check_bits("snap", bits)
     _refuse_inexact(model)
     snapped = copy.deepcopy(model).eval()
     with torch.no_grad():
         for parameter, weight in snapped_parameters(model, bits, per_channel).items():
             snapped.get_parameter(parameter).copy_(weight)
     return snapped
+
+
+def round_weights(model: Network, bits: int = 8, per_channel: bool = True) -> Network:
+    """Return a copy of any network, in eval mode, with its weights rounded to `bits`-bit integers times 2^-k.
+
+    For networks that `snap` refuses: everything but the weights (two axes or more) stays as it is, and no sum is said
+    to be exact. A checkpoint of the copy can be saved with `weight_bits`. Errors: UsageError when `bits` is not in
+    2..8.
+    """
+    _check_bits("round_weights", bits)
+    rounded = copy.deepcopy(model).eval()
+    with torch.no_grad():
+        for parameter in rounded.parameters():
+            if parameter.dim() > 1:
+                parameter.copy_(snap_tensor(parameter, bits, per_channel))
+    return rounded
+
+
+def _check_bits(function: str, bits: int) -> None:
+    if isinstance(bits, bool) or not isinstance(bits, int) or not 2 <= bits <= 8:
+        raise UsageError(f"{function}: bits must be an integer from 2 to 8 (got {bits!r})")
 
 
 def _refuse_inexact(model: nn.Module) -> None:

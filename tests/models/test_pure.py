@@ -5,8 +5,10 @@ from __future__ import annotations
 import copy
 from typing import Any
 
+import brute
 import pytest
 import torch
+from networks import settle
 from torch import Tensor, nn
 
 import snn_energy as se
@@ -15,7 +17,6 @@ from snn_energy.models import PureCNN, build, fold
 from snn_energy.models.operands import Sum
 from snn_energy.models.windowed import Condense, GroupLIF, Projection, WindowGrid
 from snn_energy.models.windowed.pure_units import PureUnit, membrane_bounds
-from tests.networks import settle
 
 TINY: dict[str, Any] = {
     "in_channels": 2,
@@ -82,6 +83,26 @@ def test_connections_by_hand() -> None:
         expected[f"stages.{path}.fc.linear"] = width * width * side**2
         expected[f"stages.{path}.fc1.linear"] = expected[f"stages.{path}.fc2.linear"] = 2 * width * width * side**2
     assert connections == expected
+
+
+def test_events_by_nested_loops() -> None:
+    """Every product of two samples and two time steps, from the operands that plain hooks catch."""
+    model = fold(network(time_steps=2))
+    fed: dict[str, Tensor] = {}
+    for path, module in model.named_modules():
+        if isinstance(module, (nn.Conv2d, nn.Linear)):
+            module.register_forward_pre_hook(lambda _m, args, path=path: fed.__setitem__(path, args[0]))
+    trace = se.trace(model, images(2))
+    assert [layer.name for layer in trace.layers] == list(fed)
+    for layer in trace.layers:
+        module, operand = model.get_submodule(layer.name), fed[layer.name].tolist()
+        if isinstance(module, nn.Conv2d):
+            geometry: dict[str, Any] = {"stride": module.stride, "padding": [(p, p) for p in module.padding]}
+            want = brute.conv(operand, module.weight.tolist(), dilation=(1, 1), groups=1, **geometry)
+        else:
+            want = brute.linear(operand, module.weight.tolist())
+        for fact in ("dense_macs", "connections", "events", "effective_events"):
+            assert getattr(layer, fact) == getattr(want, fact), (layer.name, fact)
 
 
 def test_the_full_size_has_the_paper_s_macs() -> None:
@@ -210,6 +231,14 @@ def test_the_twin_is_the_ann_of_this_shape() -> None:
                 if 0 <= y - row < 3 and 0 <= x_ - column < 3
             ]
             assert torch.equal(out[0, :, y, x_], torch.stack(over).amax(0))
+
+
+def test_branches_start_small_against_the_stream() -> None:
+    model = PureCNN(**TINY, branch_gain=0.25)
+    for path, module in model.named_modules():
+        if isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d)):
+            expected = 0.25 if path.endswith((".fc.norm", ".fc2.norm")) else 1.0
+            assert torch.equal(module.weight, torch.full_like(module.weight, expected)), path
 
 
 def test_constructor_args_build_it_again() -> None:

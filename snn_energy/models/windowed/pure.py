@@ -42,7 +42,8 @@ class PureCNN(nn.Module):
     windows), `dilated` (for each stage the numbers of its dilated blocks; None: the paper's schedule), `mlp_ratio`,
     `projection` ("mean", "sum", "cosine" or "product"), `theta` (of the latter two), `time_steps` (may also be set
     later), `decay`, `threshold`, `surrogate` (of all neurons), `reset` (of the neurons between the parts; see
-    `neurons`), `folded` (weights carry a bias and there is no batch norm).
+    `neurons`), `branch_gain` (initial gain of the norms whose currents are added to the stream),
+    `folded` (weights carry a bias and there is no batch norm).
 
     Shapes: images `n c h w` or frames `t n c h w` -> logits `n classes`. Errors: UsageError, DataError. Warns with
     ProjectionWarning where membranes sustain themselves (see `projection`).
@@ -63,9 +64,10 @@ class PureCNN(nn.Module):
         theta: float = THETA,
         time_steps: int = 1,
         decay: float = 0.5,
-        threshold: float = 0.5,
+        threshold: float = 1.0,
         reset: str = "hard",
         surrogate: str = "triangular",
+        branch_gain: float = 0.5,
         folded: bool = False,
     ) -> None:
         super().__init__()
@@ -85,6 +87,7 @@ class PureCNN(nn.Module):
             "threshold": threshold,
             "reset": reset,
             "surrogate": surrogate,
+            "branch_gain": branch_gain,
             "folded": folded,
         }
         _check({**args, "time_steps": time_steps})
@@ -112,6 +115,15 @@ class PureCNN(nn.Module):
         )
         self.neuron = neuron()
         self.head = nn.Linear(widths[-1], classes)
+        self._damp(branch_gain)
+
+    def _damp(self, gain: float) -> None:
+        """Start each branch small against the stream: the gain of the norms that are added to it."""
+        for module in self.modules():
+            if isinstance(module, PureBlock):
+                for norm in (module.fc.norm, module.fc2.norm):
+                    if isinstance(norm, nn.BatchNorm1d):
+                        nn.init.constant_(norm.weight, gain)
 
     def constructor_args(self) -> dict[str, Any]:
         """Return the arguments, of plain types, that build this network again."""
