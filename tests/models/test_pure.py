@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from pathlib import Path
 from typing import Any
 
 import brute
@@ -13,7 +14,8 @@ from torch import Tensor, nn
 
 import snn_energy as se
 from snn_energy.errors import DataError, UsageError
-from snn_energy.models import PureCNN, build, fold
+from snn_energy.exporting import export_onnx
+from snn_energy.models import PureCNN, build, fold, snap
 from snn_energy.models.operands import Sum
 from snn_energy.models.windowed import Condense, GroupLIF, Projection, WindowGrid
 from snn_energy.models.windowed.pure_units import PureUnit, membrane_bounds
@@ -271,3 +273,15 @@ def test_bad_arguments(args: dict[str, Any], message: str) -> None:
 def test_bad_shapes() -> None:
     with pytest.raises(DataError, match=r"pure-cnn: expected images \[N, 2, 8, 8\]"):
         network()(torch.zeros(1, 3, 8, 8))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("time_steps", [1, 2])
+def test_onnx_computes_the_snapped_network_bit_for_bit(tmp_path: Path, time_steps: int) -> None:
+    model = snap(fold(network(time_steps=time_steps)))
+    exported = export_onnx(model, images(2), tmp_path / "pure.onnx", verify=images(8, seed=2))
+    assert exported.agreement is not None
+    trace = se.trace(model, images(8, seed=2))
+    again = se.trace(str(exported.path), images(8, seed=2))
+    for fact in ("dense_macs", "connections", "events", "acs", "macs"):
+        assert getattr(again, fact) == getattr(trace, fact), fact

@@ -53,9 +53,8 @@ class NormedLinear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Spikes `... c` -> current `... c'`."""
-        current: Tensor = self.linear(x)
-        normed: Tensor = self.norm(current.flatten(0, -2)).view_as(current)
-        return normed
+        current: Tensor = self.norm(self.linear(x.flatten(0, -2)))
+        return current.reshape(*x.shape[:-1], current.shape[-1])
 
 
 class PureUnit(nn.Module):
