@@ -236,10 +236,10 @@ def test_the_twin_is_the_ann_of_this_shape() -> None:
 
 
 def test_branches_start_small_against_the_stream() -> None:
-    model = PureCNN(**TINY, branch_gain=0.25)
+    model = PureCNN(**TINY, branch_gain=0.5)
     for path, module in model.named_modules():
         if isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d)):
-            expected = 0.25 if path.endswith((".fc.norm", ".fc2.norm")) else 1.0
+            expected = 0.5 if path.endswith((".fc.norm", ".fc2.norm")) else 1.0
             assert torch.equal(module.weight, torch.full_like(module.weight, expected)), path
 
 

@@ -67,7 +67,7 @@ class PureCNN(nn.Module):
         threshold: float = 1.0,
         reset: str = "hard",
         surrogate: str = "triangular",
-        branch_gain: float = 0.5,
+        branch_gain: float = 0.25,
         folded: bool = False,
     ) -> None:
         super().__init__()
