@@ -286,7 +286,7 @@ def test_features_get_no_gradient_through_the_unit(name: str) -> None:
 @each_network
 @pytest.mark.parametrize("more", [{}, {"projection": "mean"}, {"condense": "or"}, {"time_steps": 2}], ids=str)
 def test_a_network_learns(name: str, more: dict[str, Any]) -> None:
-    """Plain steps from the initial weights on six images of three classes; the first guess is even, as the head is 0."""
+    """From the initial weights, on six images of three classes; the head is 0, so the first guess is even."""
     torch.manual_seed(0)
     model = build(name, **TINY, **more).train()
     x, labels = images(6), torch.tensor([0, 1, 2, 0, 1, 2])
