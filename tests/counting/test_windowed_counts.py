@@ -1,4 +1,4 @@
-"""What the windowed networks cost: the paper's totals, every count against nested loops, the ANN twins, the energies."""
+"""What the windowed networks cost: the paper's totals, every count against nested loops, ANN twins, energies."""
 
 from __future__ import annotations
 

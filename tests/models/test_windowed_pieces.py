@@ -309,7 +309,7 @@ def test_what_is_handed_in_is_not_reset() -> None:
 @pytest.mark.parametrize("name", sorted(SURROGATES))
 @pytest.mark.parametrize("learned", [False, True])
 def test_the_gradient_is_the_surrogate_s(name: str, learned: bool) -> None:
-    """Two steps by the chain rule: dU2/dU1 = decay (1 - S1), as the reset is a constant; the threshold's is negative."""
+    """Two steps by the chain rule: dU2/dU1 = decay (1 - S1), as the reset is constant; the threshold's is negative."""
     volts = torch.tensor([0.1, 0.3, 0.55, 0.9, 1.4], dtype=torch.float64)
     current = torch.stack([volts, volts.flip(0)]).requires_grad_()
     neuron = GroupLIF(0.4, 0.5, name, learn_threshold=learned).double()
