@@ -81,10 +81,10 @@ def ann_twin(model: nn.Module) -> nn.Module:
     replaced = 0
     for _, parent in twin.named_modules():
         for name, child in parent._modules.items():  # named_children() would skip a neuron that is shared
-            made = getattr(child, "ann_counterpart", None)
+            counterpart = getattr(type(child), "ann_counterpart", None)
             row = None if child is None else neuron_row(child)
-            if child is not None and made is not None:
-                parent._modules[name] = made()
+            if child is not None and counterpart is not None:
+                parent._modules[name] = counterpart(child)
                 replaced += 1
             elif child is not None and row is not None:
                 parent._modules[name] = Rectifier(child, row)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from itertools import product
 from pathlib import Path
@@ -284,6 +285,19 @@ def test_features_get_no_gradient_through_the_unit(name: str) -> None:
 
 
 @each_network
+def test_mixed_precision(name: str) -> None:
+    """In bfloat16 the gradients still arrive in the type of the parameters."""
+    model = network(name, learn_threshold=True).train()
+    with torch.autocast("cpu", torch.bfloat16):
+        loss = nn.functional.cross_entropy(model(images()), torch.tensor([0, 1, 2]))
+    loss.backward()
+    for parameter in model.parameters():
+        assert parameter.grad is not None
+        assert parameter.grad.dtype is torch.float32
+        assert parameter.grad.isfinite().all()
+
+
+@each_network
 @pytest.mark.parametrize("more", [{}, {"projection": "mean"}, {"condense": "or"}, {"time_steps": 2}], ids=str)
 def test_a_network_learns(name: str, more: dict[str, Any]) -> None:
     """From the initial weights, on six images of three classes; the head is 0, so the first guess is even."""
@@ -346,8 +360,10 @@ def test_torch_export(name: str) -> None:
 
 
 @pytest.mark.slow
-@each_network
-@pytest.mark.parametrize("more", [{}, {"time_steps": 2, "condense": "or", "learn_threshold": True}], ids=["T1", "T2"])
+@pytest.mark.parametrize(
+    ("name", "more"),
+    [("windowed-cnn", {"time_steps": 2, "condense": "or", "learn_threshold": True}), ("windowed-rnn", {})],
+)
 def test_onnx_with_the_deterministic_encoder(name: str, more: dict[str, Any], tmp_path: Path) -> None:
     model, x = network(name, **more).eval(), images()
     written = export_onnx(model, x, tmp_path / "net.onnx", verify=images(8))
@@ -360,6 +376,20 @@ def test_onnx_refuses_the_random_encoder(tmp_path: Path) -> None:
     model = network("windowed-cnn", **SMALLEST, eval_encoder="bernoulli")
     with pytest.raises(ExportError, match=r"SpikeEncoder\): .* it draws random numbers"):
         export_onnx(model, torch.rand(3, 2, 4, 4), tmp_path / "net.onnx")
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # torch's compiler warns of itself
+def test_a_compiled_network_has_the_same_gradients() -> None:
+    more = {"time_steps": 2, "condense": "or", "learn_threshold": True}
+    model, x = network("windowed-cnn", encoder="deterministic", **more).double(), images().double()
+    twin = copy.deepcopy(model)
+    compiled = torch.compile(twin, backend="aot_eager")
+    for each in (model, compiled):
+        each(x).square().sum().backward()
+    torch.testing.assert_close(compiled(x), model(x))
+    for (path, own), other in zip(model.named_parameters(), twin.parameters(), strict=True):
+        torch.testing.assert_close(other.grad, own.grad, msg=path)
 
 
 # ---------------------------------------------------------------- registry and errors

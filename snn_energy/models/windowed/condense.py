@@ -49,10 +49,15 @@ class Condense(nn.Module):
 
     def forward(self, windows: Tensor) -> Tensor:
         """Windows `k ... s s c` -> map `... h w c`."""
-        if torch.is_grad_enabled() and windows.requires_grad and not torch.compiler.is_compiling():
-            joined: Tensor = _Joined.apply(windows, self.grid, self.rule)  # type: ignore[no-untyped-call]
-            return joined
-        return _join(windows, self.grid, RULES[self.rule])
+        if not (torch.is_grad_enabled() and windows.requires_grad):
+            return _join(windows, self.grid, RULES[self.rule])
+        if torch.compiler.is_compiling():  # plain operators, with the same gradient
+            average = _join(windows, self.grid, _average)
+            if self.rule == "average":
+                return average
+            return average + (_join(windows, self.grid, RULES[self.rule]) - average).detach()
+        joined: Tensor = _Joined.apply(windows, self.grid, self.rule)  # type: ignore[no-untyped-call]
+        return joined
 
     def extra_repr(self) -> str:
         """Show the rule in the printed model."""

@@ -12,8 +12,7 @@ ACML 2023, arXiv:2401.10843 (the windows and their order); larger grids are ours
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
 from itertools import pairwise, product
 
 import torch
@@ -32,6 +31,15 @@ class WindowGrid:
     side: int
     parts: int = 2
     dilated: bool = False
+    # Worked out once, and not lazily: a compiler cannot follow the lock of a cached property.
+    starts: tuple[int, ...] = field(init=False, repr=False, compare=False)
+    """Where the windows of one axis start; rounded down where they cannot be spread evenly."""
+    corners: tuple[tuple[int, int], ...] = field(init=False, repr=False, compare=False)
+    """First row and first column of each window, in order."""
+    segments: tuple[tuple[int, int, tuple[int, ...]], ...] = field(init=False, repr=False, compare=False)
+    """One axis cut wherever a window starts or ends: (first, end, the windows of the axis over it)."""
+    cover: tuple[int, ...] = field(init=False, repr=False, compare=False)
+    """For each position of one axis, how many windows of that axis lie over it; n is the product of both axes."""
 
     def __post_init__(self) -> None:
         if self.side % self.parts:
@@ -46,6 +54,21 @@ class WindowGrid:
             )
         if self.dilated and self.parts == 1:
             raise UsageError("windows: a single window has nothing to overlap with (got a dilated grid of 1)")
+        gaps = max(1, self.parts - 1)
+        starts = tuple(k * (self.side - self.size) // gaps for k in range(self.parts))
+        cuts = sorted({edge for start in starts for edge in (start, start + self.size)})
+        segments = tuple(
+            (first, end, tuple(k for k, start in enumerate(starts) if start <= first and end <= start + self.size))
+            for first, end in pairwise(cuts)
+        )
+        found = {
+            "starts": starts,
+            "corners": tuple(product(starts, starts)),
+            "segments": segments,
+            "cover": tuple(len(over) for first, end, over in segments for _ in range(first, end)),
+        }
+        for name, value in found.items():
+            object.__setattr__(self, name, value)
 
     @property
     def plain_size(self) -> int:
@@ -61,32 +84,6 @@ class WindowGrid:
     def windows(self) -> int:
         """How many windows there are."""
         return self.parts**2
-
-    @cached_property
-    def starts(self) -> tuple[int, ...]:
-        """Where the windows of one axis start; rounded down where they cannot be spread evenly."""
-        if self.parts == 1:
-            return (0,)
-        return tuple(k * (self.side - self.size) // (self.parts - 1) for k in range(self.parts))
-
-    @cached_property
-    def corners(self) -> tuple[tuple[int, int], ...]:
-        """First row and first column of each window, in order."""
-        return tuple(product(self.starts, self.starts))
-
-    @cached_property
-    def segments(self) -> tuple[tuple[int, int, tuple[int, ...]], ...]:
-        """One axis cut wherever a window starts or ends: (first, end, the windows of the axis over it)."""
-        cuts = sorted({edge for start in self.starts for edge in (start, start + self.size)})
-        return tuple(
-            (first, end, tuple(k for k, start in enumerate(self.starts) if start <= first and end <= start + self.size))
-            for first, end in pairwise(cuts)
-        )
-
-    @cached_property
-    def cover(self) -> tuple[int, ...]:
-        """For each position of one axis, how many windows of that axis lie over it; n is the product of both axes."""
-        return tuple(len(over) for first, end, over in self.segments for _ in range(first, end))
 
     def cut(self, x: Tensor) -> Tensor:
         """Map `... h w c` -> its windows, `k ... s s c`."""

@@ -29,7 +29,8 @@ from snn_energy.models.surrogate import find_surrogate
 class GroupLIF(nn.Module):
     """Leaky integrate-and-fire on the windows of a map; no weights but, where asked for, its threshold.
 
-    Attributes: `decay`, `threshold` (a number, or a parameter of no axes where it is learned), `surrogate` (name).
+    Attributes: `decay`, `threshold` (a number, or a parameter of no axes where it is learned; keep weight decay away
+    from it, which would pull it to 0), `surrogate` (name).
     Errors: UsageError for an unknown surrogate or a number out of range.
     """
 
