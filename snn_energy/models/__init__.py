@@ -9,7 +9,7 @@ from snn_energy.models.checkpoints import (
     load_state_dict_file,
     save_checkpoint,
 )
-from snn_energy.models.folding import fold
+from snn_energy.models.folding import fold, foldable
 from snn_energy.models.inputs import InputSpec
 from snn_energy.models.neurons import IF, LIF, SpikingNeuron
 from snn_energy.models.registry import build, model_names, register
@@ -39,6 +39,7 @@ __all__ = [
     "build",
     "checkpoint_path",
     "fold",
+    "foldable",
     "load_checkpoint",
     "load_state_dict_file",
     "model_names",
