@@ -19,6 +19,13 @@ from snn_energy.models.spiking_cnn import SpikingCNN
 from snn_energy.models.spiking_recurrent import SpikingRecurrent
 from snn_energy.models.spiking_transformer import SpikingTransformer
 from snn_energy.models.spiking_vgg import SpikingVGG
+from snn_energy.models.windowed import (
+    ProjectionWarning,
+    WindowedCNN,
+    WindowedRNN,
+    projection_range,
+    use_encoder,
+)
 from snn_energy.models.zoo import checkpoint_path, pretrained, pretrained_names
 
 __all__ = [
@@ -30,12 +37,15 @@ __all__ = [
     "InputSpec",
     "LIFCell",
     "LeakyIntegrator",
+    "ProjectionWarning",
     "SEWResNet",
     "SpikingCNN",
     "SpikingNeuron",
     "SpikingRecurrent",
     "SpikingTransformer",
     "SpikingVGG",
+    "WindowedCNN",
+    "WindowedRNN",
     "build",
     "checkpoint_path",
     "fold",
@@ -45,7 +55,9 @@ __all__ = [
     "model_names",
     "pretrained",
     "pretrained_names",
+    "projection_range",
     "register",
     "save_checkpoint",
     "snap",
+    "use_encoder",
 ]
