@@ -11,7 +11,7 @@ The gradient of a share is weighted by its part of the batch, so uneven shares a
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 import torch
@@ -29,7 +29,7 @@ class World:
 
     rank: int = 0
     size: int = 1
-    device: torch.device = torch.device("cpu")
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
 
     def share(self, count: int) -> slice:
         """The part of `count` samples that is this process's: consecutive, sizes differ by one at most."""
@@ -51,7 +51,7 @@ class World:
         trained = [p for p in parameters if p.requires_grad]
         flat = torch.cat([(torch.zeros_like(p) if p.grad is None else p.grad).reshape(-1) for p in trained])
         self._reduce(flat)
-        for p, grad in zip(trained, flat.split([p.numel() for p in trained]), strict=True):
+        for p, grad in zip(trained, torch.split(flat, [p.numel() for p in trained]), strict=True):
             p.grad = grad.view(p.shape).contiguous(memory_format=torch.preserve_format)
 
     def copy_from_first(self, model: nn.Module) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
@@ -36,6 +36,10 @@ class Tally:
     samples: int = 0
     seconds: float = 0.0
 
+    def to_plain(self) -> dict[str, int | float]:
+        """Return the fields by name."""
+        return asdict(self)
+
 
 class Learner:
     """One network in training. First phase: as built; second phase: folded, its weights snapped in every pass."""
@@ -49,8 +53,11 @@ class Learner:
 
     def _adopt(self, model: nn.Module) -> None:
         recipe, device = self.recipe, self.world.device
-        self.layout = torch.channels_last if recipe.channels_last else torch.contiguous_format
-        self.model = model.to(device, memory_format=self.layout)  # type: ignore[call-overload]
+        # Asked to be contiguous, tensors of one channel would change their strides, and convolutions their rounding.
+        self.layout = torch.channels_last if recipe.channels_last else torch.preserve_format
+        self.model = model.to(device)
+        if recipe.channels_last:
+            self.model = self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.optimizer = make_optimizer(recipe, self.model)
         self.average = None if self.snapping else make_average(recipe, self.model)
         self.scaler = make_scaler(recipe, device)
@@ -60,8 +67,9 @@ class Learner:
             self.forward = torch.compile(self.model)  # the module itself stays as it is, and so do its names
 
     def _snapped_logits(self, x: Tensor) -> Tensor:
-        assert self.recipe.snap_bits is not None
-        snapped = snapped_parameters(self.model, self.recipe.snap_bits)
+        recipe = self.recipe
+        assert recipe.snap_bits is not None
+        snapped = snapped_parameters(self.model, recipe.snap_bits, recipe.snap_per_channel)
         logits: Tensor = torch.func.functional_call(self.model, snapped, (x,))
         return logits
 
@@ -69,13 +77,13 @@ class Learner:
         """Begin the second phase: fold the network that the first one chose."""
         chosen = self.chosen()
         self.snapping, self.best = True, None
-        self._adopt(fold(chosen).requires_grad_(True))  # type: ignore[arg-type]
+        self._adopt(fold(chosen).requires_grad_(True))
 
     def present(self) -> nn.Module:
         """The network as it would be used now: averaged where the recipe averages, snapped in the second phase."""
         if self.snapping:
             assert self.recipe.snap_bits is not None
-            return snap(self.model, self.recipe.snap_bits)  # type: ignore[arg-type]
+            return snap(self.model, self.recipe.snap_bits, self.recipe.snap_per_channel)
         return self.model if self.average is None else self.average.model
 
     def chosen(self) -> nn.Module:

@@ -76,15 +76,15 @@ class TensorBoard:
                 f"{folder}: TensorBoard's event files need the package tensorboard ({problem}); run pip install"
                 " 'snn-energy[tensorboard]', or read the CSV file"
             ) from None
-        self.writer = SummaryWriter(str(folder), purge_step=first_epoch)  # type: ignore[no-untyped-call]
+        self.writer = SummaryWriter(str(folder), purge_step=first_epoch)
 
     def add(self, entry: Mapping[str, Any]) -> None:
         """Add the points of one epoch: every number of its row."""
         for name, value in row_of(entry).items():
             if name != "epoch" and isinstance(value, (int, float)):
-                self.writer.add_scalar(name, value, entry["epoch"])  # type: ignore[no-untyped-call]
-        self.writer.flush()  # type: ignore[no-untyped-call]
+                self.writer.add_scalar(name, value, entry["epoch"])
+        self.writer.flush()
 
     def close(self) -> None:
         """Write what is left."""
-        self.writer.close()  # type: ignore[no-untyped-call]
+        self.writer.close()

@@ -27,9 +27,7 @@ def input_spec(recipe: Recipe, data: ImageSet) -> InputSpec:
             f" {len(recipe.mean)})"
         )
     white = torch.iinfo(torch.uint8).max
-    return InputSpec(
-        shape=(channels, height, width), scale=1 / white, mean=tuple(recipe.mean), std=tuple(recipe.std)
-    )
+    return InputSpec(shape=(channels, height, width), scale=1 / white, mean=tuple(recipe.mean), std=tuple(recipe.std))
 
 
 def new_network(recipe: Recipe, data: ImageSet) -> nn.Module:

@@ -15,9 +15,9 @@ _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torc
 
 
 def find_device(name: str, local_rank: int = 0) -> torch.device:
-    """Return the device that `name` means for the process `local_rank` of this machine; "auto": a GPU where there is one.
+    """Return the device that `name` means for the process `local_rank` of this machine.
 
-    Errors: UsageError for another name, or when there is no GPU for this process.
+    "auto" is a GPU where there is one. Errors: UsageError for another name, or when there is no GPU for this process.
     """
     if name not in DEVICES:
         raise unknown("device", name, DEVICES)

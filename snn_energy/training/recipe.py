@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
@@ -39,7 +39,9 @@ class Recipe:
 
     With `snap_bits` (0 or None: off) the batch norms are then folded and the weights snapped to that many bits (see
     `models.snapping`), after `snap_epochs` of further training with straight-through rounding at
-    `snap_learning_rate`. `seed` decides all random numbers.
+    `snap_learning_rate`; `snap_per_channel` gives every output channel a scale of its own. `seed` decides all random
+    numbers. `saved_as` is how the checkpoint holds the weights: "float32", "float16" (rounded, and tested so) or
+    "packed" (snapped weights in one byte each, exact).
 
     Errors: UsageError that names the field out of range.
     """
@@ -80,6 +82,8 @@ class Recipe:
     snap_bits: int | None = 8
     snap_epochs: int = 1
     snap_learning_rate: float = 0.01
+    snap_per_channel: bool = False
+    saved_as: str = "float32"
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -135,6 +139,8 @@ def check(values: Mapping[str, Any], where: str) -> None:
             f'{where}: keep = "best" chooses by validation samples, which are held out of the training set (got'
             " validation = 0); set validation, or keep the last weights"
         )
+    if values.get("saved_as") == "packed" and values.get("snap_bits", 8) in (None, 0):
+        raise UsageError(f"{where}: saved_as packed takes snapped weights (got snap_bits = 0); set snap_bits = 8")
     try:
         make_augmentation(values.get("augmentation", {}))
     except UsageError as problem:
@@ -191,8 +197,9 @@ _CHOICES = {
     "schedule": ("cosine", "triangle", "constant"),
     "precision": ("float32", "bfloat16", "float16"),
     "keep": ("last", "best"),
+    "saved_as": ("float32", "float16", "packed"),
 }
-_LISTS = {
+_LISTS: dict[str, tuple[Callable[[Sequence[object]], bool], str]] = {
     "mean": (_numbers, "a list of numbers, one per channel"),
     "std": (lambda values: _numbers(values, least=math.ulp(0.0)), "a list of numbers > 0, one per channel"),
     "betas": (
@@ -205,6 +212,7 @@ _KINDS: dict[str, tuple[type, str]] = {
     "model": (str, "the name of a registered network"),
     "model_args": (Mapping, "a table of the network's arguments"),
     "augmentation": (Mapping, "a table of augmentation settings"),
+    "snap_per_channel": (bool, "true or false"),
     "nesterov": (bool, "true or false"),
     "ema_warmup": (bool, "true or false"),
     "channels_last": (bool, "true or false"),

@@ -22,6 +22,9 @@ from snn_energy.training.recipe import Recipe
 
 FORMAT = "snn-energy-training-state"
 FORMAT_VERSION = 2
+KEYS = {"format", "format_version", "settings", "epoch", "inside", "history", "penalty"} | {
+    *("model", "optimizer", "scaler", "average", "best")
+}
 
 
 def state_path(out: Path) -> Path:
@@ -58,13 +61,15 @@ def load_state(path: Path, learner: Learner) -> dict[str, Any]:
     if not path.exists():
         raise UsageError(f"{path}: no unfinished training to resume; start it without resume")
     payload = storage.read_torch(path, "training state", CheckpointError)
-    if not isinstance(payload, dict) or payload.get("format") != FORMAT:
+    if not isinstance(payload, dict) or payload.get("format") != FORMAT or "format_version" not in payload:
         raise CheckpointError(f"{path}: not a training state of this package; delete it and train again")
     if payload.get("format_version") != FORMAT_VERSION:
         raise CheckpointError(
             f"{path}: format_version must be {FORMAT_VERSION} (got {payload.get('format_version')!r}); delete it"
             " and train again"
         )
+    if set(payload) != KEYS:
+        raise CheckpointError(f"{path}: damaged training state: expected {', '.join(sorted(KEYS))}; delete it")
     mine, theirs = (json.loads(json.dumps(settings)) for settings in (_settings(learner), payload["settings"]))
     for name in sorted(set(mine) | set(theirs)):
         if mine.get(name) != theirs.get(name):

@@ -60,7 +60,7 @@ def _all_sum(x: Tensor) -> Tensor:
     return total
 
 
-@torch.compiler.disable
+@torch.compiler.disable  # type: ignore[untyped-decorator]
 def _synced(norm: nn.modules.batchnorm._BatchNorm, x: Tensor) -> Tensor:
     """`b c ...` -> `b c ...`, normalised in float32 at least."""
     axes = [0, *range(2, x.dim())]
