@@ -22,7 +22,6 @@ from snn_energy.training.penalty import Penalty
 from snn_energy.training.precision import autocast, make_scaler
 from snn_energy.training.recipe import Recipe
 
-
 HALVES = (torch.bfloat16, torch.float16)
 
 
