@@ -51,7 +51,6 @@ class Learner:
         self.snapping = False
         self.best: dict[str, Any] | None = None
         self._adopt(model)
-        world.copy_from_first(self.model)
 
     def _adopt(self, model: nn.Module) -> None:
         recipe, device = self.recipe, self.world.device
