@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -123,7 +124,7 @@ class Learner:
             ) from problem
         self.unproven = False
         loss, whole, correct = self.world.total([loss, whole, correct])
-        if not torch.isfinite(torch.tensor(whole)):
+        if not math.isfinite(whole):
             raise TrainingError(
                 f"training: loss {whole / len(batch.x)} in epoch {epoch + 1}, batch {batch.number + 1}: expected a"
                 f" finite number; lower learning_rate (it is {self.recipe.learning_rate:g}) and start anew"

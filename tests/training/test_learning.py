@@ -166,7 +166,7 @@ def test_a_network_that_cannot_be_compiled(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")  # torch's own, while it compiles
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torch's own, while it compiles
 def test_compiled_training_saves_the_plain_names(tmp_path):
     recipe = replace(TINY, epochs=1)
     plain, compiled = (train(replace(recipe, compile=c), out=tmp_path / f"{c}.pt") for c in (False, True))
