@@ -125,11 +125,10 @@ def test_stopped_inside_epochs(tmp_path, name):
 def test_killed_and_resumed(tmp_path):
     recipe, out = SPIKING, tmp_path / "a.pt"
     whole = train(recipe, out=tmp_path / "whole.pt")
-    for moments in ([[1, 5]], [[3, 9], [4, 1]]):
-        process = child(recipe, out, moments)
-        _, err = process.communicate(timeout=100)
-        assert process.returncode == -signal.SIGKILL, err
-        assert not out.exists()
+    process = child(recipe, out, [[3, 9]])
+    _, err = process.communicate(timeout=200)
+    assert process.returncode == -signal.SIGKILL, err
+    assert not out.exists()
     train(recipe, out=out, resume=True)
     assert content(out) == content(whole.path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.pt", "a.pt.csv", "whole.pt", "whole.pt.csv"]
