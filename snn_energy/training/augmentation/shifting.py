@@ -23,7 +23,11 @@ def shift_and_flip(pixels: Tensor, generator: torch.Generator, shift: int, flip:
         mirrored = torch.randint(0, 2, (n, 1), generator=generator, device=place, dtype=torch.bool)
         columns = torch.where(mirrored, columns.flip(1), columns)
     places = (rows[:, :, None] * padded.shape[-1] + columns[:, None, :]).to(pixels.device)
-    return gathered(padded.flatten(2), places.view(n, 1, -1)).view(n, channels, height, width)
+    moved = gathered(padded.flatten(2), places.view(n, 1, -1))
+    if channels == 1:
+        # The strides of one channel decide how convolutions round; the shipped networks were trained with these.
+        return moved.view(n, height, width, 1).movedim(-1, 1)
+    return moved.view(n, channels, height, width)
 
 
 def gathered(flat: Tensor, places: Tensor) -> Tensor:
