@@ -48,6 +48,7 @@ def facts(document: Document) -> list[Fact]:
         *_distribution(document),
         *_stopping(document),
         *_baseline(document),
+        *_both_countings(document),
         *_second_opinion(document),
         _certificate(document),
         *_detected(document),
@@ -187,6 +188,28 @@ def _baseline(document: Document) -> list[Fact]:
         found.append((label, _against(item, unit)))
     found.append(("", TWIN_NOTE))
     return found
+
+
+def _both_countings(document: Document) -> list[Fact]:
+    """What a published ratio comes down to; only networks of such a claim have these keys."""
+    both = document.get("both_countings")
+    if not both:
+        return []
+    unit = energy_unit(both["dense_ann_pj"])
+
+    def side(name: str) -> str:
+        value = both[f"{name}_ratio"]
+        share = "" if value is None else f" ({ratio(value)} times less than the ANN)"
+        return f"{energy(both[f'{name}_pj'], unit)}{share}"
+
+    return [
+        (
+            "both countings",
+            f"synapses alone, against {energy(both['dense_ann_pj'], unit)} of a dense ANN of the same shape: "
+            f"{side('strict')} as counted; {side('published')} as the published claim counts (every operation an "
+            "accumulate, those on real-valued operands too)",
+        )
+    ]
 
 
 def _against(item: dict[str, Any], unit: tuple[str, int]) -> str:
