@@ -2,11 +2,12 @@
 
     energy = e_AC * sum over layers of rate * dense MACs
 
-The rule behind many published ratios, that of "Training a General Spiking Neural Network with Improved Efficiency and
-Minimum Latency" (Yao et al., ACML 2023, arXiv:2401.10843) among them: SOP_l = r_l * T * FL_l with the dense operations
-FL_l of a layer, as in Z. Zhou et al., "Spikformer", ICLR 2023, arXiv:2209.15425. It is here so that such a claim can be set
-beside a count. It is no count: layers with real-valued operands become accumulates too, padding taps are charged, and
-neurons, biases and element-wise arithmetic cost nothing.
+The rule behind many published ratios, SOP_l = r_l * T * FL_l with the dense operations FL_l of a layer (Z. Zhou et al.,
+"Spikformer", ICLR 2023, arXiv:2209.15425). The 10 to 102 times of "Training a General Spiking Neural Network with
+Improved Efficiency and Minimum Latency" (Yao et al., ACML 2023, arXiv:2401.10843) is what it gives at rates of 0.50 to
+0.05; that paper's own equation was not at hand. It is here so that such a claim can be set beside a count. It is no
+count: layers with real-valued operands become accumulates too, padding taps are charged, and neurons, biases and
+element-wise arithmetic cost nothing.
 
 A real-valued operand has no spike rate. Such a layer takes the network's own: the mean of the spiking layers' rates,
 each weighted with its dense MACs, so that a network whose spikes all have rate r costs r times its dense MACs. In a

@@ -31,7 +31,7 @@ class PairWatcher(TorchFunctionMode):
     """
 
     def __init__(self, rules: Mapping[str, SynapseRule], path: Callable[[], str], report: Report) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()
         self.rules, self.path, self.report = rules, path, report
         self._names: dict[tuple[str, object], str] = {}
         self._numbers: dict[str, int] = {}

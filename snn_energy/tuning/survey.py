@@ -66,8 +66,8 @@ def survey(trace: Trace, hardware: Hardware) -> Survey:
     synapses = {layer.name: _synapses(layer, hardware) for layer in trace.layers if layer.operand.kind != "real"}
     rules = {n.name: _spikes(n, hardware) for n in trace.neurons}
     neurons = {name: rule for name, rule in rules.items() if rule is not None}
-    charged = [*synapses.values(), *neurons.values()]
-    constant = report.energy_pj - sum(rule.pj * rule.counted for rule in charged)
+    constant = report.energy_pj - sum(rule.pj * rule.counted for rule in synapses.values())
+    constant -= sum(rule.pj * rule.counted for rule in neurons.values())
     most = sum(synapses[layer.name].pj * layer.connections for layer in trace.layers if layer.name in synapses)
     most += sum(neurons[n.name].pj * n.updates for n in trace.neurons if n.name in neurons)
     return Survey(

@@ -1,6 +1,6 @@
 """Energy as a differentiable term of the loss: counted by the rules of the tracer, priced by any hardware profile.
 
-    E = E_constant + sum over spiking projections of price * sum over operands of spike * fan-out      (pJ per inference)
+    E = E_constant + sum over spiking projections of price * sum over operands of spike * fan-out   (pJ per inference)
 
 `E_constant` is what no spike decides: real-valued layers, neuron updates, biases, element-wise arithmetic. The second
 part is linear in the spikes, so its gradient with respect to one is its fan-out times the price of an event, and from
@@ -330,11 +330,13 @@ class _Watched:
                 self._path = path
 
     def _compare(self, found: Survey, counted: dict[str, Tensor]) -> None:
-        for name, rule in (*found.synapses.items(), *found.neurons.items()):
+        expected = {name: rule.counted for name, rule in found.synapses.items()}
+        expected |= {name: rule.counted for name, rule in found.neurons.items()}
+        for name, traced in expected.items():
             ours = float(counted.get(name, torch.zeros(())))
-            if abs(ours - rule.counted) > AGREEMENT * max(rule.counted, 1):
+            if abs(ours - traced) > AGREEMENT * max(traced, 1):
                 raise TraceError(
-                    f"energy term: {name}: hooks found {ours:,.0f} events where the trace counted {rule.counted:,}; "
+                    f"energy term: {name}: hooks found {ours:,.0f} events where the trace counted {traced:,}; "
                     "its product runs where no hook sees it, or on other values: use nn.Linear, nn.Conv, "
                     "nn.ConvTranspose, nn.LSTM or a plain matrix product (@, torch.matmul, torch.bmm)"
                 )
