@@ -77,9 +77,7 @@ class EnergyTerm:
             if value is not None:
                 _check(name, value, above=0.0)
         if target_uj is not None and reference_uj is not None:
-            raise UsageError(
-                "energy term: target_uj and reference_uj exclude each other; a target is its own reference"
-            )
+            raise UsageError("energy term: a target is a reference itself; leave reference_uj out, or target_uj")
         self.hardware = hardware if isinstance(hardware, Hardware) else load_hardware(hardware)
         self.weight, self.target_uj, self.reference_uj = float(weight), target_uj, reference_uj
         self._watched: _Watched | None = None
