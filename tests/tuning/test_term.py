@@ -230,7 +230,7 @@ def test_a_layer_that_was_silent_when_surveyed_counts_its_first_spikes():
 
 
 def test_losses_by_their_formulas():
-    layer, x = nn.Linear(10, 10, bias=False), torch.eye(10)[:2].requires_grad_()  # one spike, ten connections of 100
+    layer, x = nn.Linear(10, 10, bias=False), torch.eye(10)[:2]  # one spike, ten connections of 100
     assert float(energy(layer, x, 2)) == pytest.approx(10 * AC)
 
     def loss(**options):
@@ -306,9 +306,7 @@ def test_hooks_are_gone_after_an_error():
 
     model, term = Fails(), EnergyTerm(FP32)
     with pytest.raises(ValueError, match="on purpose"), term.watching(model):
-        model(spikes(2, 3))
-        model.broken = True
-        model(spikes(2, 3))
+        [model(spikes(2, 3)), setattr(model, "broken", True), model(spikes(2, 3))]
     assert not any(m._forward_hooks or m._forward_pre_hooks for m in model.modules())
     model.broken = False
     with term.watching(model):
@@ -380,7 +378,7 @@ def test_a_target_below_what_no_spike_can_save():
     with term.watching(model):
         model(x)
         with pytest.raises(
-            UsageError, match="cannot be reached on horowitz-45nm-fp32: .* needed without a single spike"
+            UsageError, match=r"cannot be reached on horowitz-45nm-fp32: .* needed without a single spike"
         ):
             term.loss(2)
 
@@ -415,7 +413,7 @@ def test_uncounted_work_is_refused():
 def test_a_profile_that_does_not_price_spikes():
     bare = replace(FP32, energy_pj={k: v for k, v in FP32.energy_pj.items() if k != "ac"}, unpriced={"ac": "secret"})
     model, term = nn.Linear(3, 2), EnergyTerm(bare)
-    with term.watching(model), pytest.raises(UsageError, match="does not price 'ac'.*secret"):
+    with term.watching(model), pytest.raises(UsageError, match=r"does not price 'ac'.*secret"):
         model(spikes(2, 3))
 
 
