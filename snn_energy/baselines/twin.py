@@ -63,7 +63,9 @@ class Rectifier(nn.ReLU):
 def ann_twin(model: nn.Module) -> nn.Module:
     """Copy `model`, put ReLU in place of every recognised neuron, and set its time steps (TIME_ATTRIBUTES) to 1.
 
-    Integrators hand their input on; see the module's text for recurrent neurons.
+    Integrators hand their input on; see the module's text for recurrent neurons. A module with a method
+    `ann_counterpart()` says itself which module stands in its place, with its weights: spike encoders, and units whose
+    neurons hand membranes on to each other, which ReLU does not.
 
     The twin keeps the SNN's weights: its dense counts are those of any ANN of this shape, its zero-skipping counts
     are those of these weights, not of an ANN trained for itself.
@@ -79,8 +81,12 @@ def ann_twin(model: nn.Module) -> nn.Module:
     replaced = 0
     for _, parent in twin.named_modules():
         for name, child in parent._modules.items():  # named_children() would skip a neuron that is shared
+            made = getattr(child, "ann_counterpart", None)
             row = None if child is None else neuron_row(child)
-            if child is not None and row is not None:
+            if child is not None and made is not None:
+                parent._modules[name] = made()
+                replaced += 1
+            elif child is not None and row is not None:
                 parent._modules[name] = Rectifier(child, row)
                 replaced += 1
     if not replaced:

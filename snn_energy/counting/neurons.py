@@ -188,4 +188,4 @@ register_neuron(
     )
 )
 
-from snn_energy.counting import cells, simulators  # noqa: E402, F401  # their rows need NeuronRow: they come last
+from snn_energy.counting import cells, groups, simulators  # noqa: E402, F401  # their rows need NeuronRow: they come last

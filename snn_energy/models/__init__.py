@@ -9,7 +9,7 @@ from snn_energy.models.checkpoints import (
     load_state_dict_file,
     save_checkpoint,
 )
-from snn_energy.models.folding import fold
+from snn_energy.models.folding import fold, foldable
 from snn_energy.models.inputs import InputSpec
 from snn_energy.models.neurons import IF, LIF, SpikingNeuron
 from snn_energy.models.registry import build, model_names, register
@@ -19,6 +19,13 @@ from snn_energy.models.spiking_cnn import SpikingCNN
 from snn_energy.models.spiking_recurrent import SpikingRecurrent
 from snn_energy.models.spiking_transformer import SpikingTransformer
 from snn_energy.models.spiking_vgg import SpikingVGG
+from snn_energy.models.windowed import (
+    ProjectionWarning,
+    WindowedCNN,
+    WindowedRNN,
+    projection_range,
+    use_encoder,
+)
 from snn_energy.models.zoo import checkpoint_path, pretrained, pretrained_names
 
 __all__ = [
@@ -30,21 +37,27 @@ __all__ = [
     "InputSpec",
     "LIFCell",
     "LeakyIntegrator",
+    "ProjectionWarning",
     "SEWResNet",
     "SpikingCNN",
     "SpikingNeuron",
     "SpikingRecurrent",
     "SpikingTransformer",
     "SpikingVGG",
+    "WindowedCNN",
+    "WindowedRNN",
     "build",
     "checkpoint_path",
     "fold",
+    "foldable",
     "load_checkpoint",
     "load_state_dict_file",
     "model_names",
     "pretrained",
     "pretrained_names",
+    "projection_range",
     "register",
     "save_checkpoint",
     "snap",
+    "use_encoder",
 ]

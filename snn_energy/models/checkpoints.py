@@ -1,4 +1,4 @@
-"""Checkpoints, format version 1: weights and everything needed to run them, in one file that holds no code.
+"""Checkpoints, format versions 1 and 2: weights and everything needed to run them, in one file that holds no code.
 
 A `.pt` checkpoint is one dict written by `torch.save` and read with `weights_only=True`; a `.safetensors`
 checkpoint has the tensors as its tensors and the rest of the dict as JSON in the header, under the metadata
@@ -7,7 +7,7 @@ key `snn-energy-checkpoint`. The dict:
 | key          | type          | meaning                                                                 |
 |----------------|-----------------|-------------------------------------------------------------------------|
 | format       | str           | always "snn-energy-checkpoint"                                          |
-| format_version | int           | 1                                                                       |
+| format_version | int           | 1, or 2 with packed weights                                             |
 | model        | str           | name of a registered network, like "spiking-cnn"                        |
 | model_args   | dict          | constructor arguments, plain types, without time_steps                  |
 | time_steps   | int >= 1      | time steps T per inference                                              |
@@ -17,6 +17,12 @@ key `snn-energy-checkpoint`. The dict:
 | dataset      | str           | name of the data set that the network was trained on                    |
 | training     | dict          | record of the training: recipe, seed, epochs, accuracies, versions      |
 | state        | dict of tensors | the network's state dict: names and shapes as the registered network's|
+| packed       | dict          | version 2 only: names of the weights that `state` holds as int8         |
+|              |               | integers, to a list of exponents k, one or one per output channel:      |
+|              |               | the weight is integer * 2^-k                                            |
+
+Other tensors of `state` hold their values: float32, or float16 where a network was saved so, and int64 counters.
+Packed weights and float16 ones are read as float32, to the values that were saved (see `packing`).
 
 A file is written beside its destination and moved there when complete, so a checkpoint is never half-written.
 """
@@ -34,12 +40,13 @@ from torch import Tensor, nn
 
 from snn_energy.errors import CheckpointError, UsageError
 from snn_energy.files import write_atomic
-from snn_energy.models import storage
+from snn_energy.models import packing, storage
 from snn_energy.models.inputs import InputSpec
 from snn_energy.models.registry import build, name_of
 
 FORMAT = "snn-energy-checkpoint"
 FORMAT_VERSION = 1
+PACKED_VERSION = 2
 SUFFIXES = (".pt", ".safetensors")
 STATE_WRAPPERS = ("state_dict", "model", "model_state_dict")
 
@@ -68,11 +75,17 @@ def save_checkpoint(
     classes: tuple[str, ...],
     dataset: str,
     training: Mapping[str, Any],
+    weight_bits: int | None = None,
+    weight_dtype: str = "float32",
 ) -> Path:
     """Write `model`, a registered network, to `path` (.pt or .safetensors) and return the path.
 
-    Errors: UsageError for another suffix, an unregistered network or a record that is not made of plain
-    types.
+    `weight_bits`, for a network snapped to at most so many bits (2 to 8): each weight takes one byte, and is read as
+    exactly the value it was. `weight_dtype="float16"` rounds the weights and takes two bytes for each: measure the
+    accuracy on the network read back.
+
+    Errors: UsageError for another suffix, an unregistered network, a record that is not made of plain types, weights
+    that are not on the grid asked for or too large for float16, or both options at once.
     """
     path = Path(path)
     if path.suffix not in SUFFIXES:
@@ -94,6 +107,13 @@ def save_checkpoint(
     except (TypeError, ValueError) as problem:
         raise UsageError(f"{path}: the checkpoint's record must be plain JSON values ({problem})") from problem
     state = {name: value.detach().cpu().clone() for name, value in model.state_dict().items()}
+    if weight_bits is not None:
+        if weight_dtype != "float32":
+            raise UsageError(f"{path}: expected weight_bits or weight_dtype (got {weight_bits} and {weight_dtype!r})")
+        state, exponents = packing.pack(state, weight_bits)
+        record |= {"format_version": PACKED_VERSION, "packed": exponents}
+    else:
+        state = packing.rounded(state, weight_dtype)
     if path.suffix == ".pt":
         content = storage.torch_bytes({**record, "state": state})
     else:
@@ -110,16 +130,18 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
     path = Path(path)
     payload = _read_payload(path)
     version = payload.get("format_version")
-    if version != FORMAT_VERSION or isinstance(version, bool):
+    if not isinstance(version, int) or isinstance(version, bool) or version not in (FORMAT_VERSION, PACKED_VERSION):
         raise CheckpointError(
-            f"{path}: format_version must be {FORMAT_VERSION} (got {version!r}); read it with the release of"
-            " snn-energy that wrote it, or train it again"
+            f"{path}: format_version must be {FORMAT_VERSION} or {PACKED_VERSION} (got {version!r}); read it"
+            " with the release of snn-energy that wrote it, or train it again"
         )
     for key, (fits, expected) in _FIELDS.items():
         if key not in payload:
             raise CheckpointError(f"{path}: {key} is missing: expected {expected}; {_REMEDY}")
         if not fits(payload[key]):
             raise CheckpointError(f"{path}: {key} must be {expected} (got {_brief(payload[key])}); {_REMEDY}")
+    if version == PACKED_VERSION:
+        payload["state"] = _unpacked(path, payload)
     try:
         spec = InputSpec.from_plain(payload["input"])
     except ValueError as problem:
@@ -147,9 +169,14 @@ def load_state_dict_file(path: str | Path) -> dict[str, Tensor]:
     path = Path(path)
     head = storage.checked_file(path, "state dict", CheckpointError)
     if storage.is_safetensors(path, head):
-        state: Any = storage.read_safetensors(path, "state dict", CheckpointError)[0]
+        state: Any
+        state, metadata = storage.read_safetensors(path, "state dict", CheckpointError)
+        if FORMAT in metadata:
+            state = _state_of(path, _read_payload(path))
     else:
         state = storage.read_torch(path, "state dict", CheckpointError)
+        if isinstance(state, dict) and state.get("format") == FORMAT:
+            state = _state_of(path, state)
         for key in ("state", *STATE_WRAPPERS):
             if isinstance(state, dict) and isinstance(state.get(key), dict):
                 state = state[key]
@@ -182,6 +209,19 @@ def _read_payload(path: Path) -> dict[str, Any]:
     return payload
 
 
+def _state_of(path: Path, payload: Mapping[str, Any]) -> object:
+    """The state dict of a checkpoint, unpacked; whatever stands in its place instead, for the caller to refuse."""
+    state = payload.get("state")
+    return _unpacked(path, payload) if payload.get("packed") is not None and _is_state(state) else state
+
+
+def _unpacked(path: Path, payload: Mapping[str, Any]) -> dict[str, Tensor]:
+    try:
+        return packing.unpack(payload["state"], payload.get("packed"))
+    except ValueError as problem:
+        raise CheckpointError(f"{path}: packed {problem}; {_REMEDY}") from problem
+
+
 def _foreign(path: Path) -> CheckpointError:
     return CheckpointError(
         f"{path}: not a checkpoint of this package (no {FORMAT!r} mark in it); for a plain state dict of your"
@@ -201,6 +241,11 @@ def _restore(path: Path, payload: Mapping[str, Any]) -> nn.Module:
         raise CheckpointError(f"{path}: cannot build the model: {reason}; {_REMEDY}") from problem
     wanted = model.state_dict()
     refuse_misfit(path, state, wanted, f"model {name!r}", _REMEDY, _REMEDY)
+    for key, value in state.items():
+        if value.is_floating_point() != wanted[key].is_floating_point():
+            raise CheckpointError(
+                f"{path}: {key} has the wrong type: expected {wanted[key].dtype} (got {value.dtype}); {_REMEDY}"
+            )
     _check_finite(path, state)
     logits = payload["model_args"].get("classes", len(payload["classes"]))
     if logits != len(payload["classes"]):

@@ -8,6 +8,11 @@
 Source: W. Fang et al., "Deep residual learning in spiking neural networks", NeurIPS 2021, arXiv:2102.04159, section 3.2
 and Table 1 (g), section 4 (SEW-ResNet-18, -34). Depth 20 is the three-stage network for small images of K. He et al.,
 "Deep residual learning for image recognition", CVPR 2016, arXiv:1512.03385, section 4.2 (n = 3), with SEW blocks.
+Depth 19 is the wide three-stage network of H. Zheng et al., "Going deeper with directly-trained larger spiking neural
+networks", AAAI 2021, arXiv:2011.05280 (ResNet-19: a convolution, 3 + 3 + 2 blocks of two, a linear layer of 256 and
+the read-out), with SEW blocks and the batch norm of this package. In one line:
+
+    build("sew-resnet", in_channels=3, classes=10, image_size=32, depth=19, time_steps=1)
 """
 
 from __future__ import annotations
@@ -19,9 +24,10 @@ from torch import Tensor, nn
 from snn_energy.errors import UsageError
 from snn_energy.models.clock import Clock
 from snn_energy.models.image_network import ImageNetwork
+from snn_energy.models.operands import PIXELS, SPIKES, Operand
 from snn_energy.models.registry import register
 from snn_energy.models.suggest import unknown
-from snn_energy.models.units import Style, check_sizes
+from snn_energy.models.units import Style, check_sizes, stages_of
 
 JOINS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "ADD": lambda branch, shortcut: branch + shortcut,
@@ -32,10 +38,14 @@ JOINS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 
 STAGES: dict[int, tuple[tuple[int, int], ...]] = {
     18: ((64, 2), (128, 2), (256, 2), (512, 2)),
+    19: ((128, 3), (256, 3), (512, 2)),
     20: ((16, 3), (32, 3), (64, 3)),
     34: ((64, 3), (128, 4), (256, 6), (512, 3)),
 }
 """(channels, blocks) of each stage; every stage but the first halves the image."""
+
+HIDDEN = {19: 256}
+"""Channels of the linear layer before the read-out, for the depths that have one."""
 
 STEMS = ("3x3", "7x7")
 
@@ -59,10 +69,12 @@ class SEWBlock(nn.Module):
 class SEWResNet(ImageNetwork):
     """Spike-element-wise ResNet with basic blocks.
 
-    Args: `in_channels`, `classes`, `image_size` (side of the square image, pixels), `stages` ((channels, blocks) of
-    each stage; see `STAGES`), `join` ("ADD", "AND" or "IAND"), `stem` ("3x3": one conv of stride 1, for small images;
-    "7x7": conv of stride 2 and a 3x3 max pool of stride 2), `time_steps`, `decay`, `threshold`, `reset`, `surrogate`
-    (see `neurons`), `folded` (convolutions carry a bias and there is no batch norm), `stepped` (see `clock`).
+    Args: `in_channels`, `classes`, `image_size` (side of the square image, pixels), `depth` (18, 19, 20 or 34: the
+    stages of the papers; 18 unless asked otherwise) or `stages` ((channels, blocks) of each stage), `hidden`
+    (channels of a linear unit before the read-out; 0: none; None: as the depth has it), `join` ("ADD", "AND" or
+    "IAND"), `stem` ("3x3": one conv of stride 1, for small images; "7x7": conv of stride 2 and a 3x3 max pool of
+    stride 2), `time_steps`, `decay`, `threshold`, `reset`, `surrogate` (see `neurons`), `folded` (convolutions
+    carry a bias and there is no batch norm), `stepped` (see `clock`).
 
     Shapes: images `n c h w` or frames `t n c h w` -> logits `n classes`. Errors: UsageError, DataError.
     """
@@ -74,7 +86,7 @@ class SEWResNet(ImageNetwork):
         in_channels: int,
         classes: int,
         image_size: int,
-        stages: Sequence[Sequence[int]] = STAGES[18],
+        stages: Sequence[Sequence[int]] | None = None,
         join: str = "ADD",
         stem: str = "3x3",
         time_steps: int = 4,
@@ -84,7 +96,11 @@ class SEWResNet(ImageNetwork):
         surrogate: str = "arctan",
         folded: bool = False,
         stepped: bool = False,
+        depth: int | None = None,
+        hidden: int | None = None,
     ) -> None:
+        stages = stages_of("sew-resnet", depth, stages, STAGES, usual=18)
+        hidden = HIDDEN.get(depth or 0, 0) if hidden is None else hidden
         style = Style(
             decay=decay, threshold=threshold, reset=reset, surrogate=surrogate, folded=folded, stepped=stepped
         )
@@ -103,6 +119,7 @@ class SEWResNet(ImageNetwork):
                 "surrogate": surrogate,
                 "folded": folded,
                 "stepped": stepped,
+                "hidden": hidden,
             },
             style,
         )
@@ -123,12 +140,34 @@ class SEWResNet(ImageNetwork):
             for j in range(depth):
                 self.blocks.append(SEWBlock(channels, width, 2 if i and not j else 1, join, style))
                 channels = width
-        self.head = nn.Linear(channels, classes)
+        self.hidden = None
+        if hidden != 0:
+            check_sizes("sew-resnet", hidden=hidden)
+            self.hidden = style.linear(channels, hidden)
+        self.head = nn.Linear(hidden or channels, classes)
+        halvings = len(stages) - 1 + (2 if large else 0)
+        self.side = -(-image_size // 2**halvings)  # each rounds up, and so do all together
+
+    def operands(self) -> dict[str, Operand]:
+        """What the layers take that do not take spikes; an ADD join counts one spike more than its shortcut."""
+        takes, x = {"stem.conv": PIXELS}, SPIKES
+        for i, block in enumerate(self.blocks):
+            assert isinstance(block, SEWBlock)
+            takes[f"blocks.{i}.first.conv"] = x
+            if block.shortcut is not None:
+                takes[f"blocks.{i}.shortcut.conv"], x = x, SPIKES
+            if block.join == "ADD":
+                x = Operand(x.largest + 1)
+        takes["head" if self.hidden is None else "hidden.linear"] = x.mean(self.side**2)
+        return takes
 
     def logits(self, x: Tensor, clock: Clock) -> Tensor:
         """Frames `b c h w` -> logits `b classes`."""
         x = self.pool(self.stem(x, clock))
         for block in self.blocks:
             x = block(x, clock)
-        logits: Tensor = self.head(x.mean((-1, -2)))
+        x = x.mean((-1, -2))
+        if self.hidden is not None:
+            x = self.hidden(x.unsqueeze(1), clock).squeeze(1)  # the map's mean as its only token
+        logits: Tensor = self.head(x)
         return logits

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from snn_energy.errors import DataError, UsageError
 from snn_energy.models.neurons import LIF
+from snn_energy.models.operands import PIXELS, Operand
 from snn_energy.models.registry import register
 
 SMALLEST_POOLED_MAP = 4
@@ -105,6 +106,10 @@ class SpikingCNN(nn.Module):
             **self._neuron,
             "folded": self.folded,
         }
+
+    def operands(self) -> dict[str, Operand]:
+        """What the layers take that do not take spikes."""
+        return {"blocks.0.conv": PIXELS}
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the logits: `n c h w -> n classes`, or `t n c h w -> n classes`."""

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from snn_energy.errors import UsageError
 from snn_energy.models.clock import Clock
 from snn_energy.models.image_network import ImageNetwork
+from snn_energy.models.operands import PIXELS, Operand
 from snn_energy.models.registry import register
 from snn_energy.models.units import Style, check_sizes
 
@@ -159,6 +160,16 @@ class SpikingTransformer(ImageNetwork):
             Block(dim, heads, mlp_ratio, scale, attention_threshold, style) for _ in range(depth)
         )
         self.head = nn.Linear(dim, classes)
+        self.tokens = (image_size >> patch_pools) ** 2
+
+    def operands(self) -> dict[str, Operand]:
+        """What the layers take that do not take spikes; each residual sum counts one spike more."""
+        takes, most = {"embedding.stages.0.conv": PIXELS}, 2.0  # the embedding and its position embedding
+        for i in range(len(self.blocks)):
+            takes |= {f"blocks.{i}.attention.{name}.linear": Operand(most) for name in ("q", "k", "v")}
+            takes[f"blocks.{i}.hidden.linear"] = Operand(most + 1)
+            most += 2
+        return {**takes, "head": Operand(most).mean(self.tokens)}
 
     def logits(self, x: Tensor, clock: Clock) -> Tensor:
         """Frames `b c h w` -> logits `b classes`."""

@@ -2,7 +2,9 @@
 
 Widths: K. Simonyan and A. Zisserman, "Very deep convolutional networks for large-scale image recognition", ICLR 2015,
 arXiv:1409.1556, Table 1, configurations A (VGG-11) and D (VGG-16). As usual for 32x32 images, one linear layer takes
-the place of the three fully connected ones.
+the place of the three fully connected ones. In one line:
+
+    build("spiking-vgg", in_channels=3, classes=10, image_size=32, depth=16, time_steps=1)
 """
 
 from __future__ import annotations
@@ -14,8 +16,9 @@ from torch import Tensor, nn
 from snn_energy.errors import UsageError
 from snn_energy.models.clock import Clock
 from snn_energy.models.image_network import ImageNetwork
+from snn_energy.models.operands import PIXELS, Operand
 from snn_energy.models.registry import register
-from snn_energy.models.units import Style, check_sizes
+from snn_energy.models.units import Style, check_sizes, stages_of
 
 STAGES: dict[int, tuple[tuple[int, ...], ...]] = {
     11: ((64,), (128,), (256, 256), (512, 512), (512, 512)),
@@ -28,9 +31,10 @@ STAGES: dict[int, tuple[tuple[int, ...], ...]] = {
 class SpikingVGG(ImageNetwork):
     """VGG with LIF neurons; a 2x2 max pool closes each stage, so the image's side must allow one per stage.
 
-    Args: `in_channels`, `classes`, `image_size` (side of the square image, pixels), `stages` (channels of each
-    convolution by stage; see `STAGES`), `time_steps`, `decay`, `threshold`, `reset`, `surrogate` (see `neurons`),
-    `folded` (convolutions carry a bias and there is no batch norm), `stepped` (see `clock`).
+    Args: `in_channels`, `classes`, `image_size` (side of the square image, pixels), `depth` (11 or 16: the stages
+    of the paper; 11 unless asked otherwise) or `stages` (channels of each convolution by stage), `time_steps`,
+    `decay`, `threshold`, `reset`, `surrogate` (see `neurons`), `folded` (convolutions carry a bias and there is no
+    batch norm), `stepped` (see `clock`).
 
     Shapes: images `n c h w` or frames `t n c h w` -> logits `n classes`. Errors: UsageError, DataError.
     """
@@ -42,7 +46,7 @@ class SpikingVGG(ImageNetwork):
         in_channels: int,
         classes: int,
         image_size: int,
-        stages: Sequence[Sequence[int]] = STAGES[11],
+        stages: Sequence[Sequence[int]] | None = None,
         time_steps: int = 4,
         decay: float = 0.5,
         threshold: float = 1.0,
@@ -50,7 +54,9 @@ class SpikingVGG(ImageNetwork):
         surrogate: str = "arctan",
         folded: bool = False,
         stepped: bool = False,
+        depth: int | None = None,
     ) -> None:
+        stages = stages_of("spiking-vgg", depth, stages, STAGES, usual=11)
         style = Style(
             decay=decay, threshold=threshold, reset=reset, surrogate=surrogate, folded=folded, stepped=stepped
         )
@@ -87,6 +93,10 @@ class SpikingVGG(ImageNetwork):
             channels = widths[-1]
         self.pool = nn.MaxPool2d(2)
         self.head = nn.Linear(channels * side * side, classes)
+
+    def operands(self) -> dict[str, Operand]:
+        """What the layers take that do not take spikes."""
+        return {"stages.0.0.conv": PIXELS}
 
     def logits(self, x: Tensor, clock: Clock) -> Tensor:
         """Frames `b c h w` -> logits `b classes`."""

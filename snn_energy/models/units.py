@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 from torch import Tensor, nn
 
@@ -69,3 +71,24 @@ def check_sizes(network: str, **sizes: object) -> None:
     for name, size in sizes.items():
         if isinstance(size, bool) or not isinstance(size, int) or size < 1:
             raise UsageError(f"{network}: {name} must be an integer >= 1 (got {size!r})")
+
+
+Stages = TypeVar("Stages")
+
+
+def stages_of(
+    network: str, depth: int | None, stages: Stages | None, table: Mapping[int, Stages], usual: int
+) -> Stages:
+    """Return `stages`, or the published ones of `depth` in `table`; the `usual` depth's where neither is given.
+
+    Errors: UsageError when both are given, or for a depth that is not in the table.
+    """
+    if stages is not None:
+        if depth is not None:
+            raise UsageError(f"{network}: expected depth or stages (got depth {depth!r} and stages); give one of them")
+        return stages
+    wanted = usual if depth is None else depth
+    if isinstance(wanted, bool) or wanted not in table:
+        known = ", ".join(map(str, sorted(table)))
+        raise UsageError(f"{network}: depth must be one of {known} (got {depth!r}); give stages for another network")
+    return table[wanted]

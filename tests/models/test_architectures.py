@@ -75,6 +75,44 @@ def test_spikformer_has_the_parameters_of_the_paper(dim: int, heads: int, widths
     assert parameters(model) == pytest.approx(published, rel=2e-3)
 
 
+def test_resnet_19_has_the_layers_of_its_paper() -> None:
+    """128-256-512 channels, 3 + 3 + 2 blocks, linear 256: 19 layers besides the two 1x1 shortcuts."""
+    model = build("sew-resnet", in_channels=3, classes=10, image_size=32, depth=19, time_steps=1)
+    weighted = [module for module in model.modules() if isinstance(module, (nn.Conv2d, nn.Linear))]
+    shortcuts = [module for module in weighted if isinstance(module, nn.Conv2d) and module.kernel_size == (1, 1)]
+    assert (len(weighted), len(shortcuts)) == (19 + 2, 2)
+    pairs = [(3, 128), *[(128, 128)] * 6, (128, 256), *[(256, 256)] * 5, (256, 512), *[(512, 512)] * 3]
+    convs = sum(9 * a * b for a, b in pairs) + 128 * 256 + 256 * 512
+    norms = 2 * (sum(b for _, b in pairs) + 256 + 512 + 256)
+    assert parameters(model) == convs + norms + 512 * 256 + 256 * 10 + 10
+
+
+@pytest.mark.parametrize(
+    ("name", "depth", "weighted"),
+    [("spiking-vgg", 11, 9), ("spiking-vgg", 16, 14), ("sew-resnet", 18, 21), ("sew-resnet", 20, 22)],
+)
+def test_published_depths_in_one_line(name: str, depth: int, weighted: int) -> None:
+    """VGG: convolutions and one linear layer; ResNet: its depth and the 1x1 shortcuts, 3 or 2."""
+    model = build(name, in_channels=3, classes=10, image_size=32, depth=depth, time_steps=1)
+    assert sum(isinstance(module, (nn.Conv2d, nn.Linear)) for module in model.modules()) == weighted
+    assert model.time_steps == 1
+    again = build(name, **model.constructor_args())
+    assert {k: v.shape for k, v in again.state_dict().items()} == {k: v.shape for k, v in model.state_dict().items()}
+    with torch.no_grad():
+        assert model.eval()(torch.rand(1, 3, 32, 32)).shape == (1, 10)
+
+
+def test_no_such_depth() -> None:
+    with pytest.raises(UsageError, match=r"spiking-vgg: depth must be one of 11, 16 \(got 13\); give stages"):
+        SpikingVGG(3, 10, 32, depth=13)
+    with pytest.raises(UsageError, match=r"sew-resnet: depth must be one of 18, 19, 20, 34 \(got True\)"):
+        SEWResNet(3, 10, 32, depth=True)
+    with pytest.raises(UsageError, match=r"sew-resnet: expected depth or stages \(got depth 18 and stages\)"):
+        SEWResNet(3, 10, 32, stages=SEW[18], depth=18)
+    with pytest.raises(UsageError, match=r"sew-resnet: hidden must be an integer >= 1 \(got -1\)"):
+        SEWResNet(3, 10, 32, hidden=-1)
+
+
 @pytest.mark.parametrize("depth", VGG)
 def test_vgg_has_its_convolutions(depth: int) -> None:
     widths = [width for stage in VGG[depth] for width in stage]

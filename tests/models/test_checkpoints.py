@@ -256,9 +256,15 @@ def poison(content):
 
 
 BAD_CONTENT = {
-    "version": (changed("format_version", 2), "format_version must be 1 (got 2)"),
-    "version true": (changed("format_version", True), "format_version must be 1 (got True)"),
-    "no version": (without("format_version"), "format_version must be 1 (got None)"),
+    "version": (changed("format_version", 3), "format_version must be 1 or 2 (got 3)"),
+    "version text": (changed("format_version", "1"), "format_version must be 1 or 2 (got '1')"),
+    "packed missing": (changed("format_version", 2), "packed must be a dict of names to exponents (got a NoneType)"),
+    "integers": (
+        set_weight("head.weight", torch.ones(3, 20, dtype=torch.int8)),
+        "head.weight has the wrong type: expected torch.float32 (got torch.int8)",
+    ),
+    "version true": (changed("format_version", True), "format_version must be 1 or 2 (got True)"),
+    "no version": (without("format_version"), "format_version must be 1 or 2 (got None)"),
     "mark": (changed("format", "other"), "not a checkpoint of this package"),
     "steps text": (changed("time_steps", "4"), "time_steps must be an integer >= 1 (got '4')"),
     "steps zero": (changed("time_steps", 0), "time_steps must be an integer >= 1 (got 0)"),
