@@ -29,12 +29,18 @@ def change_text(now: float | None, before: float | None) -> str:
     """A relative change as a percentage with its sign; "-" where either is unknown."""
     if now is None or not before:
         return "-"
-    return f"{100 * (now / before - 1):+.1f} %"
+    return f"{_signed(100 * (now / before - 1), 1)} %"
 
 
 def points_text(now: float | None, before: float | None) -> str:
     """A change of a share in percentage points with its sign; "-" where either is unknown."""
-    return "-" if now is None or before is None else f"{100 * (now - before):+.2f}"
+    return "-" if now is None or before is None else _signed(100 * (now - before), 2)
+
+
+def _signed(value: float, decimals: int) -> str:
+    """A number with its sign; what rounds to zero has none."""
+    text = f"{value:+.{decimals}f}"
+    return text if float(text) else text[1:]
 
 
 def _tail(text: str, limit: int) -> str:

@@ -172,14 +172,22 @@ def _lines(placed: Sequence[Placed], entries: Sequence[_Entry], width: int) -> l
         for place in placed
     ]
     lines = table_lines(["checkpoint", "network", "T", "energy", "accuracy", ""], rows, width, left=2)
-    remarks = [f"{p.point.name}: dominated by {p.dominated_by}" for p in placed if p.dominated_by is not None]
-    remarks += [f"{p.point.name}: equal to {', '.join(p.equals)}" for p in placed if p.equals]
+    beaten: dict[str, list[str]] = {}
+    for place in placed:
+        if place.dominated_by is not None:
+            beaten.setdefault(place.dominated_by, []).append(place.point.name)
+    remarks = [f"{better} dominates {', '.join(names)}" for better, names in beaten.items()]
+    remarks += [f"equal: {', '.join(g)}" for g in dict.fromkeys(_together(place) for place in placed if place.equals)]
     for entry in entries:
         actions = ", ".join(item.action for item in entry.assessment.report.unpriced)
         if actions:
             remarks.append(f"{entry.name}: {actions} unpriced on this hardware, not in its energy")
     wrapped = [part for text in remarks for part in textwrap.wrap(text, width, subsequent_indent="  ")]
     return [*lines, *([""] if wrapped else []), *wrapped]
+
+
+def _together(place: Placed) -> tuple[str, ...]:
+    return tuple(sorted((place.point.name, *place.equals)))
 
 
 def _plain(placed: Sequence[Placed], entries: Sequence[_Entry]) -> list[dict[str, object]]:

@@ -127,7 +127,7 @@ def sensitivity_lines(found: Sensitivity, width: int) -> list[tuple[str, str]]:
             lines.extend([("", ""), (title, "bold"), (head, "dim"), *((text, "") for text in rest)])
 
     factors = list(dict.fromkeys(v.setting for v in found.thresholds))
-    headings = ["neurons", *(text for f in factors for text in (f"x {f:g}: energy", "accuracy"))]
+    headings = ["neurons", *(text for f in factors for text in (f"x {f:g} energy", "points"))]
     section("Threshold: counted anew, one layer at a time", headings, _by_layer(found.thresholds, factors, found))
     section(
         "Time steps: counted anew",
@@ -150,12 +150,12 @@ def sensitivity_lines(found: Sensitivity, width: int) -> list[tuple[str, str]]:
         left=2,
     )
     names = list(dict.fromkeys(v.setting for v in found.precisions))
-    headings = ["weights", *(text for n in names for text in (f"{n}: energy", "accuracy"))]
+    headings = ["weights", *(text for n in names for text in (f"{n} energy", "points"))]
     section("Precision: weights rounded, one layer at a time", headings, _by_layer(found.precisions, names, found))
     lines.append(("", ""))
     if found.precisions:
         lines.append(("Rounded layers are priced on the profile of their data type; - where there is none.", "dim"))
-    lines.append(("Energies change in percent, accuracies in percentage points.", "dim"))
+    lines.append(("Energies change in percent; points: change of the accuracy in percentage points.", "dim"))
     lines += [(f"left out: {text}", "dim") for text in found.left_out]
     return lines
 
