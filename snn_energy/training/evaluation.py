@@ -35,19 +35,20 @@ def evaluate(
 ) -> Evaluation:
     """Run `model` in eval mode over all `images` and count the correct ones; the model's mode is restored.
 
-    `progress` is called with (samples done, samples in all). Errors: DataError when the images have no
-    labels.
+    The images go to the device that the model's first parameter is on. `progress` is called with (samples done,
+    samples in all). Errors: DataError when the images have no labels.
     """
     if images.labels is None:
         raise DataError(f"{images.source}: accuracy needs labels (got none); give class folders or labels")
     training = model.training
     model.eval()
+    device = next((p.device for p in model.parameters()), torch.device("cpu"))
     correct = done = 0
     try:
         with torch.no_grad():
             for x, labels in images.batches(batch_size, spec):
                 assert labels is not None
-                correct += int((model(x).argmax(1) == labels).sum())
+                correct += int((model(x.to(device)).argmax(1).cpu() == labels).sum())
                 done += len(labels)
                 if progress is not None:
                     progress(done, len(images))

@@ -28,7 +28,10 @@ class BatchDone:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EpochDone:
-    """An epoch ended and its state is on disk; `phase` is "train" or "snap"."""
+    """An epoch ended and its state is on disk; `phase` is "train" or "snap".
+
+    `validation_accuracy` is None where no samples are held out, or none were evaluated in this epoch.
+    """
 
     epoch: int
     epochs: int
@@ -37,11 +40,15 @@ class EpochDone:
     train_accuracy: float
     learning_rate: float
     seconds: float
+    validation_accuracy: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvaluationProgress:
-    """`done` of `total` test samples evaluated; `what` is "float" or "snapped"."""
+    """`done` of `total` samples evaluated: `what` is "validation", or the test of "float", "snapped", "saved" weights.
+
+    In a training of several processes both numbers are of this process's share.
+    """
 
     what: str
     done: int

@@ -2,49 +2,55 @@
 
 from __future__ import annotations
 
-import platform
+import copy
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
+from torch import nn
 
-from snn_energy.errors import SnnEnergyError, UsageError
+from snn_energy.errors import UsageError
+from snn_energy.models import packing
 from snn_energy.models.checkpoints import SUFFIXES, save_checkpoint
-from snn_energy.models.folding import fold
-from snn_energy.models.inputs import InputSpec, unit_pixels
-from snn_energy.models.registry import build
-from snn_energy.models.snapping import snap, snapped_parameters
-from snn_energy.models.spiking_cnn import SpikingCNN
-from snn_energy.training.augmentation import augment
-from snn_energy.training.evaluation import Evaluation, evaluate
-from snn_energy.training.events import BatchDone, EpochDone, EvaluationProgress, Event, TrainingStarted
-from snn_energy.training.imageset import ImageSet
-from snn_energy.training.named import load_named
-from snn_energy.training.recipe import Recipe, learning_rate_at
-from snn_energy.training.state import load_state, save_state, state_path
+from snn_energy.training.batches import batch_count, epoch_batches, made_ahead
+from snn_energy.training.distributed import World, this_world
+from snn_energy.training.evaluation import Evaluation
+from snn_energy.training.events import BatchDone, EpochDone, Event, TrainingStarted
+from snn_energy.training.learner import Learner, Tally
+from snn_energy.training.logs import Curves, NoCurves, TensorBoard, log_path, write_csv
+from snn_energy.training.network import input_spec, new_network
+from snn_energy.training.penalty import Penalty
+from snn_energy.training.precision import find_device
+from snn_energy.training.recipe import Recipe
+from snn_energy.training.record import training_record
+from snn_energy.training.schedule import learning_rate_at
+from snn_energy.training.splits import Splits, load_splits
+from snn_energy.training.state import load_state, restore, save_state, state_path
+from snn_energy.training.synced_norms import synced_norms
+from snn_energy.training.testing import Examiner
 
 Listener = Callable[[Event], None]
-PACKAGES = ("snn-energy", "torch", "numpy")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainResult:
     """What a finished training produced.
 
-    `evaluation`: test split, as trained. `snapped`: the same after folding and snapping, or None without
-    `snap_bits`. The checkpoint at `path` holds the snapped network when there is one.
+    `evaluation`: test split, as trained. `snapped`: the same after folding and snapping, or None without `snap_bits`.
+    `saved`: the test of the network that the checkpoint at `path` holds. `encoders`: that by the form of its spike
+    encoders ("bernoulli", "deterministic"), empty where they have one form.
     """
 
     path: Path
     recipe: Recipe
     evaluation: Evaluation
     snapped: Evaluation | None
+    saved: Evaluation
+    encoders: dict[str, Evaluation]
     history: tuple[dict[str, Any], ...]
 
 
@@ -56,214 +62,241 @@ def train(
     resume: bool = False,
     command: str | None = None,
     progress: Listener | None = None,
+    device: str = "cpu",
+    save_every: int | None = None,
+    tensorboard: str | Path | None = None,
+    penalty: Penalty | None = None,
 ) -> TrainResult:
     """Train by `recipe`, test on the whole test split, and write the checkpoint `out` (.pt or .safetensors).
 
-    After every epoch the state is written to `<out>.resume`; after an interruption the same call with
-    `resume` goes on from there and ends with the same weights. The file is removed once the checkpoint is
-    written. `data_dir` is where the training files are, `command` is noted in the training record, and
-    `progress` is called with the events of `training.events`.
+    After every epoch, and with `save_every` also after so many batches, the state is written to `<out>.resume` and the
+    log to `<out>.csv`. After an interruption, however hard, the same call with `resume` goes on from there and ends
+    with the same weights (on a CPU, with equally many threads). The state is removed once the checkpoint is written; a
+    checkpoint that was at `out` before is replaced in that moment and not earlier. `data_dir` is where the files of the
+    data set are, `command` is noted in the training record, `progress` is called with the events of
+    `training.events`, `device` is "cpu", "cuda" or "auto", `tensorboard` a folder for event files, `penalty` a further
+    term of the loss.
 
-    Errors: UsageError when `out` has another suffix, when an unfinished training is in the way or is missing,
-    or for a recipe that does not fit the data; DataError when the training data are not found; TrainingError
-    when the loss is no longer finite.
+    Called in each process of a `torch.distributed` process group, the processes share every batch; rank 0 alone writes.
+
+    Errors: UsageError when `out` has another suffix, when an unfinished training is in the way or is missing, or for a
+    recipe that does not fit the data, the machine or the processes; DataError when the data are not found;
+    TrainingError when the loss is no longer finite; RankError when another process failed.
     """
     out = Path(out)
-    tell = progress if progress is not None else _silent
-    if out.suffix not in SUFFIXES:
-        raise UsageError(f"{out}: a checkpoint's name must end in {' or '.join(SUFFIXES)} (got {out.suffix!r})")
-    unfinished = state_path(out)
-    if unfinished.exists() and not resume:
-        raise UsageError(f"{unfinished}: an unfinished training is here; resume it, or delete the file to start anew")
-    saved = load_state(unfinished, recipe) if resume else None
-
-    train_set = load_named(recipe.dataset, "train", data_dir)
-    test_set = load_named(recipe.dataset, "test")  # comes with the package
-    channels, height, width = (int(n) for n in train_set.images.shape[1:])
-    spec = unit_pixels(channels, height, width)
-    model = _new_model(recipe, train_set)
-    run = _Run(recipe, train_set, spec, model)
-    history: list[dict[str, Any]] = []
-    done = 0
-    if saved is not None:
-        done, history = saved["epoch"], list(saved["history"])
-        run.restore(done, saved)
-    else:
-        save_state(unfinished, recipe, 0, run.model, run.optimizer, history)
-
-    parameters = sum(p.numel() for p in run.model.parameters())
-    tell(
-        TrainingStarted(
-            first_epoch=done + 1,
-            epochs=recipe.total_epochs,
-            batches=run.batches,
-            samples=len(train_set),
-            parameters=parameters,
+    world = this_world(find_device(device, _local_rank()))
+    gpus = [world.device] if world.device.type == "cuda" else []
+    with torch.random.fork_rng(devices=gpus):
+        training = world.together(
+            lambda: _Training(recipe, out, data_dir, resume, world, progress, save_every, penalty)
         )
-    )
-    for epoch in range(done, recipe.total_epochs):
-        event = run.epoch(epoch, tell)
-        history.append({"loss": event.loss, "train_accuracy": event.train_accuracy})
-        if epoch + 1 == recipe.epochs:
-            history[-1] |= run.finish_first_phase(test_set, tell)
-        save_state(unfinished, recipe, epoch + 1, run.model, run.optimizer, history)
-        tell(event)
-
-    evaluation = Evaluation(**history[recipe.epochs - 1]["test"])
-    final, snapped = run.model, None
-    if recipe.snap_bits is not None:
-        final = snap(run.model, recipe.snap_bits)
-        snapped = _evaluate(final, test_set, spec, "snapped", tell)
-    save_checkpoint(
-        out,
-        final,
-        input=spec,
-        classes=train_set.classes,
-        dataset=train_set.name,
-        training=_record(recipe, command, evaluation, snapped, history),
-    )
-    unfinished.unlink()
-    return TrainResult(path=out, recipe=recipe, evaluation=evaluation, snapped=snapped, history=tuple(history))
+        curves: Curves = NoCurves()
+        if tensorboard is not None and world.rank == 0:
+            curves = TensorBoard(tensorboard, training.done + 1)
+        try:
+            return training.run(command, curves)
+        finally:
+            curves.close()
 
 
-class TrainingError(SnnEnergyError):
-    """The training diverged."""
+class _Training:
+    """One call of `train`: what was read and built before the first step, and where it stands."""
 
+    def __init__(
+        self,
+        recipe: Recipe,
+        out: Path,
+        data_dir: str | Path | None,
+        resume: bool,
+        world: World,
+        progress: Listener | None,
+        save_every: int | None,
+        penalty: Penalty | None,
+    ) -> None:
+        if out.suffix not in SUFFIXES:
+            raise UsageError(f"{out}: a checkpoint's name must end in {' or '.join(SUFFIXES)} (got {out.suffix!r})")
+        if save_every is not None and save_every < 1:
+            raise UsageError(f"save_every must be a number of batches >= 1 (got {save_every})")
+        if recipe.compile and penalty is not None:
+            raise UsageError("recipe: compile = true hides a network's layers from a penalty; set compile = false")
+        self.recipe, self.out, self.world, self.penalty, self.save_every = recipe, out, world, penalty, save_every
+        self.tell: Listener = progress if progress is not None and world.rank == 0 else _silent
+        self.unfinished = state_path(out)
+        if self.unfinished.exists() and not resume:
+            raise UsageError(
+                f"{self.unfinished}: an unfinished training is here; resume it, or delete the file to start anew"
+            )
+        if resume and not self.unfinished.exists():
+            raise UsageError(f"{self.unfinished}: no unfinished training to resume; start it without resume")
+        self.splits: Splits = load_splits(recipe, data_dir)
+        self.batches = batch_count(recipe, self.splits.train)
+        _refuse_empty_shares(recipe, len(self.splits.train), world)
+        self.spec = input_spec(recipe, self.splits.train)
+        self.model = new_network(recipe, self.splits.train)
+        self.examine = Examiner(self.spec, world, self.tell, recipe.seed)
+        self.learner = Learner(recipe, self.model, world, penalty)
+        self.history: list[dict[str, Any]] = []
+        self.done, self.inside = 0, None
+        if resume:
+            saved = load_state(self.unfinished, self.learner)
+            restore(self.learner, recipe, saved)
+            self.done, self.history, self.inside = saved["epoch"], list(saved["history"]), saved["inside"]
 
-class _Run:
-    """The moving parts of one training: the network, its optimizer, and which phase they are in."""
+    def run(self, command: str | None, curves: Curves) -> TrainResult:
+        """Go through the epochs that are left, test, and write the checkpoint."""
+        recipe, world, learner = self.recipe, self.world, self.learner
+        if not self.done and self.inside is None:
+            world.on_first(lambda: save_state(self.unfinished, learner, 0, self.history))
+        self.tell(
+            TrainingStarted(
+                first_epoch=self.done + 1,
+                epochs=recipe.total_epochs,
+                batches=self.batches,
+                samples=len(self.splits.train),
+                parameters=sum(p.numel() for p in self.model.parameters()),
+            )
+        )
+        for epoch in range(self.done, recipe.total_epochs):
+            event = self._epoch(epoch)
+            if epoch + 1 == recipe.epochs:
+                self._finish_first_phase()
+            world.on_first(lambda done=epoch + 1: self._save(done))  # type: ignore[misc]
+            curves.add(self.history[-1])
+            self.tell(event)
+        return self._finish(command)
 
-    def __init__(self, recipe: Recipe, data: ImageSet, spec: InputSpec, model: SpikingCNN) -> None:
-        self.recipe, self.data, self.spec = recipe, data, spec
-        self.batches = -(-len(data) // recipe.batch_size)
-        self.model = model
-        self.optimizer = _optimizer(recipe, model)
-
-    def restore(self, epoch: int, saved: dict[str, Any]) -> None:
-        """Take over a saved state, which is that of the folded network once the first phase is over."""
-        if epoch >= self.recipe.epochs and self.recipe.snap_bits is not None:
-            self._adopt(fold(self.model))
-        self.model.load_state_dict(saved["model"])
-        self.optimizer.load_state_dict(saved["optimizer"])
-
-    def epoch(self, epoch: int, tell: Listener) -> EpochDone:
-        """Train for one epoch, whose random numbers depend on the seed and its number alone."""
-        recipe, started = self.recipe, time.perf_counter()
-        generator = torch.Generator().manual_seed(recipe.seed * 1_000_003 + epoch)
-        order = torch.randperm(len(self.data), generator=generator)
-        assert self.data.labels is not None
-        self.model.train()
-        loss_sum, correct, seen, rate = 0.0, 0, 0, 0.0
-        for i, chosen in enumerate(torch.split(order, recipe.batch_size)):
-            pixels, labels = self.data.images[chosen], self.data.labels[chosen]
-            if recipe.augment:
-                pixels = augment(pixels, generator, recipe.shift_pixels, recipe.flip)
-            rate = learning_rate_at(recipe, epoch * self.batches + i, self.batches)
-            for group in self.optimizer.param_groups:
-                group["lr"] = rate
-            logits = self._logits(self.spec.apply(pixels))
-            loss = cross_entropy(logits, labels, label_smoothing=recipe.label_smoothing)
-            if not bool(torch.isfinite(loss)):
-                raise TrainingError(
-                    f"training: loss {loss.item()} in epoch {epoch + 1}, batch {i + 1}: expected a finite"
-                    f" number; lower learning_rate (it is {recipe.learning_rate:g}) and start anew"
-                )
-            self.optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
-            self.optimizer.step()
-            seen += len(labels)
-            loss_sum += loss.item() * len(labels)
-            correct += int((logits.detach().argmax(1) == labels).sum())
-            tell(BatchDone(epoch=epoch + 1, batch=i + 1, batches=self.batches, loss=loss_sum / seen))
+    def _epoch(self, epoch: int) -> EpochDone:
+        """Train for one epoch, or for what is left of it, and note it in the history."""
+        recipe, learner, splits = self.recipe, self.learner, self.splits
+        started, tally, first, generator = time.perf_counter(), Tally(), 0, None
+        if self.inside is not None:
+            first, generator, tally = self.inside["batch"], self.inside["generator"], Tally(**self.inside["tally"])
+            self.inside = None
+        before = tally.seconds
+        batches = epoch_batches(recipe, splits.train, self.spec, epoch, first, generator)
+        if self.world.device.type == "cuda":
+            batches = made_ahead(batches)
+        learner.model.train()
+        rate = 0.0
+        watching = nullcontext() if self.penalty is None else self.penalty.watching(learner.model)
+        with watching, synced_norms(learner.model, active=self.world.size > 1):
+            for batch in batches:
+                rate = learning_rate_at(recipe, epoch * self.batches + batch.number, self.batches)
+                learner.step(epoch, batch, rate, tally)
+                tally.seconds = before + time.perf_counter() - started
+                number = batch.number + 1
+                if self.save_every is not None and number % self.save_every == 0 and number < self.batches:
+                    inside = {"batch": number, "generator": batch.generator, "tally": tally.to_plain()}
+                    self.world.on_first(lambda state=inside: self._save(epoch, state))  # type: ignore[misc]
+                mean = tally.loss / tally.samples
+                self.tell(BatchDone(epoch=epoch + 1, batch=number, batches=self.batches, loss=mean))
+        entry: dict[str, Any] = {
+            "epoch": epoch + 1,
+            "phase": "snap" if learner.snapping else "train",
+            "loss": tally.loss / tally.samples,
+            "train_accuracy": tally.correct / tally.samples,
+            "learning_rate": rate,
+        }
+        if self.penalty is not None:
+            entry["penalty"] = self.penalty.record()
+        if (epoch + 1) % recipe.evaluate_every == 0 or epoch + 1 in (recipe.epochs, recipe.total_epochs):
+            entry |= self._validate(epoch)
+        entry["seconds"] = before + time.perf_counter() - started
+        self.history.append(entry)
         return EpochDone(
             epoch=epoch + 1,
             epochs=recipe.total_epochs,
-            phase="snap" if self.model.folded else "train",
-            loss=loss_sum / seen,
-            train_accuracy=correct / seen,
+            phase=str(entry["phase"]),
+            loss=tally.loss / tally.samples,
+            train_accuracy=tally.correct / tally.samples,
             learning_rate=rate,
-            seconds=time.perf_counter() - started,
+            seconds=before + time.perf_counter() - started,
+            validation_accuracy=entry.get("validation_accuracy"),
         )
 
-    def finish_first_phase(self, test_set: ImageSet, tell: Listener) -> dict[str, Any]:
-        """Test the network as trained, then fold it for the second phase; return what history keeps."""
-        result = _evaluate(self.model, test_set, self.spec, "float", tell)
+    def _validate(self, epoch: int) -> dict[str, float]:
+        if self.splits.validation is None:
+            return {}
+        result = self.examine(self.learner.present(), self.splits.validation, "validation")
+        self.learner.judge(epoch + 1, result.correct)
+        return {"validation_accuracy": result.accuracy}
+
+    def _finish_first_phase(self) -> None:
+        """Test the network as trained, then fold it for the second phase."""
+        result = self.examine(self.learner.chosen(), self.splits.test, "float")
+        self.history[-1]["test"] = {"correct": result.correct, "total": result.total}
         if self.recipe.snap_bits is not None:
-            self._adopt(fold(self.model))
-        return {"test": {"correct": result.correct, "total": result.total}}
+            self.learner.start_snapping()
 
-    def _adopt(self, model: SpikingCNN) -> None:
-        self.model = model
-        self.optimizer = _optimizer(self.recipe, model)
+    def _save(self, epoch: int, inside: dict[str, Any] | None = None) -> None:
+        save_state(self.unfinished, self.learner, epoch, self.history, inside)
+        if self.history:
+            write_csv(log_path(self.out), self.history)
 
-    def _logits(self, x: Tensor) -> Tensor:
-        if not self.model.folded:
-            return self.model(x)  # type: ignore[no-any-return]
-        assert self.recipe.snap_bits is not None
-        snapped = snapped_parameters(self.model, self.recipe.snap_bits)
-        return torch.func.functional_call(self.model, snapped, (x,))  # type: ignore[no-any-return]
+    def _finish(self, command: str | None) -> TrainResult:
+        recipe, splits = self.recipe, self.splits
+        saved = evaluation = Evaluation(**self.history[recipe.epochs - 1]["test"])
+        snapped = None
+        final = copy.deepcopy(self.learner.chosen()).eval()
+        if recipe.snap_bits is not None:
+            saved = snapped = self.examine(final, splits.test, "snapped")
+        if recipe.saved_as == "float16":
+            final.load_state_dict(packing.rounded(final.state_dict(), "float16"))
+            saved = self.examine(final, splits.test, "saved")
+        encoders = self.examine.by_encoder(final, splits.test)
+        record = training_record(
+            recipe,
+            command=command,
+            world=self.world,
+            penalty=self.penalty,
+            history=self.history,
+            evaluation=evaluation,
+            saved=saved,
+            encoders=encoders,
+        )
+        self.world.on_first(lambda: self._write(final, record))
+        return TrainResult(
+            path=self.out,
+            recipe=recipe,
+            evaluation=evaluation,
+            snapped=snapped,
+            saved=saved,
+            encoders=encoders,
+            history=tuple(self.history),
+        )
+
+    def _write(self, final: nn.Module, record: dict[str, Any]) -> None:
+        recipe, data = self.recipe, self.splits.train
+        final = final.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+        save_checkpoint(
+            self.out,
+            final,
+            input=self.spec,
+            classes=data.classes,
+            dataset=data.name,
+            training=record,
+            weight_bits=recipe.snap_bits if recipe.saved_as == "packed" else None,
+            weight_dtype="float16" if recipe.saved_as == "float16" else "float32",
+        )
+        self.unfinished.unlink()
+
+
+def _refuse_empty_shares(recipe: Recipe, samples: int, world: World) -> None:
+    last = (samples - 1) % recipe.batch_size + 1
+    least = last // recipe.accumulate
+    if least < world.size:
+        raise UsageError(
+            f"recipe: batch_size = {recipe.batch_size} leaves a last batch of {last} samples in {recipe.accumulate}"
+            f" parts: expected one sample at least in each part for each of {world.size} processes; choose another"
+            " batch_size"
+        )
+
+
+def _local_rank() -> int:
+    import os
+
+    return int(os.environ.get("LOCAL_RANK", "0"))
 
 
 def _silent(_: Event) -> None:
     """Tell nobody."""
-
-
-def _new_model(recipe: Recipe, data: ImageSet) -> SpikingCNN:
-    channels, height, width = (int(n) for n in data.images.shape[1:])
-    if height != width:
-        raise UsageError(f"{recipe.dataset}: the reference network takes square images (got {height} x {width})")
-    fixed = {"in_channels": channels, "classes": len(data.classes), "image_size": height}
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(recipe.seed)
-        model = build(recipe.model, **fixed, **recipe.model_args, time_steps=recipe.time_steps)
-    assert isinstance(model, SpikingCNN)
-    return model
-
-
-def _optimizer(recipe: Recipe, model: nn.Module) -> torch.optim.SGD:
-    """Weight decay is for tensors with more than one axis: biases and batch norms are left alone."""
-    weights = [p for p in model.parameters() if p.dim() > 1]
-    others = [p for p in model.parameters() if p.dim() <= 1]
-    groups = [
-        {"params": weights, "weight_decay": recipe.weight_decay},
-        {"params": others, "weight_decay": 0.0},
-    ]
-    return torch.optim.SGD(groups, lr=recipe.learning_rate, momentum=recipe.momentum, nesterov=recipe.momentum > 0)
-
-
-def _evaluate(model: nn.Module, images: ImageSet, spec: InputSpec, what: str, tell: Listener) -> Evaluation:
-    def report(done: int, total: int) -> None:
-        tell(EvaluationProgress(what=what, done=done, total=total))
-
-    return evaluate(model, images, spec, progress=report)
-
-
-def _record(
-    recipe: Recipe,
-    command: str | None,
-    evaluation: Evaluation,
-    snapped: Evaluation | None,
-    history: list[dict[str, Any]],
-) -> dict[str, Any]:
-    final = snapped if snapped is not None else evaluation
-    return {
-        "command": command,
-        "recipe": recipe.to_plain(),
-        "seed": recipe.seed,
-        "epochs": recipe.total_epochs,
-        "test_correct": final.correct,
-        "test_total": final.total,
-        "test_accuracy": final.accuracy,
-        "test_accuracy_before_snapping": evaluation.accuracy,
-        "loss": [round(entry["loss"], 4) for entry in history],
-        "train_accuracy": [round(entry["train_accuracy"], 4) for entry in history],
-        "threads": torch.get_num_threads(),
-        "versions": {"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}},
-    }
-
-
-def _version(package: str) -> str:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return "not installed (run from a checkout)"
