@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from snn_energy.costing.pricing import price
 from snn_energy.costing.report import Report
@@ -51,6 +52,21 @@ class Survey:
     """Of the whole batch, if every operand of every spiking layer were one unit of spike in every time step."""
     unpriced: tuple[str, ...]
     """Actions that ran and that the profile has no price for: they are in no energy here."""
+
+    def to_plain(self) -> dict[str, Any]:
+        """Plain values, for the state of an interrupted training."""
+        return asdict(self)
+
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, Any]) -> Survey:
+        """What `to_plain` wrote."""
+        synapses = {name: SynapseRule(**{**rule, **_values(rule)}) for name, rule in plain["synapses"].items()}
+        neurons = {name: SpikeRule(**rule) for name, rule in plain["neurons"].items()}
+        return cls(**{**plain, "synapses": synapses, "neurons": neurons, "unpriced": tuple(plain["unpriced"])})
+
+
+def _values(rule: Mapping[str, Any]) -> dict[str, ValueSet | None]:
+    return {name: None if rule[name] is None else ValueSet(**rule[name]) for name in ("values", "partner")}
 
 
 def survey(trace: Trace, hardware: Hardware) -> Survey:

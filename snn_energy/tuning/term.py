@@ -18,8 +18,8 @@ The loss of the term, dimensionless:
 
 `E_reference` is, by default, what the network would need if every spiking operand were a spike in every time step, so
 that E / E_reference lies between 0 and 1 on any hardware. The target's penalty is a hinge: it pulls while the batch
-needs more than the target, and is silent below. Neither has any state from step to step, so that a training that was
-interrupted goes on exactly.
+needs more than the target, and is silent below. Neither changes from step to step; `state_dict` holds what the first
+batch of an epoch told, so that a training that was interrupted in the middle of one goes on exactly.
 """
 
 from __future__ import annotations
@@ -81,6 +81,7 @@ class EnergyTerm:
         self.hardware = hardware if isinstance(hardware, Hardware) else load_hardware(hardware)
         self.weight, self.target_uj, self.reference_uj = float(weight), target_uj, reference_uj
         self._watched: _Watched | None = None
+        self._resumed: dict[str, Any] = {}
         self._sum: Tensor | None = None
         self._samples = 0
 
@@ -93,8 +94,11 @@ class EnergyTerm:
         """
         if self._watched is not None:
             raise UsageError("energy term: it watches a model already; leave that context first, or make another term")
-        self._sum, self._samples = None, 0
+        resumed, self._resumed = self._resumed, {}
+        self._sum, self._samples = resumed.get("sum"), resumed.get("samples", 0)
         self._watched = _Watched(model, self.hardware)
+        if resumed:
+            self._watched.resume(resumed)
         try:
             with self._watched.hooked():
                 yield
@@ -143,6 +147,16 @@ class EnergyTerm:
             return {"energy_uj": None}
         return {"energy_uj": float(self._sum) / self._samples / PJ_PER_UJ}
 
+    def state_dict(self) -> dict[str, Any]:
+        """What the epoch under way has learned and summed up so far; empty between epochs."""
+        if self._watched is None or self._watched.survey is None:
+            return {}
+        return {"sum": self._sum, "samples": self._samples, **self._watched.state()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a saved state, in the next context of `watching`."""
+        self._resumed = dict(state)
+
     def to_plain(self) -> dict[str, Any]:
         """The settings as plain values, for a checkpoint's record."""
         return {
@@ -187,6 +201,29 @@ class _Watched:
         self._pairs: PairWatcher | None = None
         self._open = ExitStack()
 
+    def state(self) -> dict[str, Any]:
+        """What the surveyed batch told, as plain values."""
+        assert self.survey is not None
+        return {"survey": self.survey.to_plain(), "surveyed": self._samples}
+
+    def resume(self, state: dict[str, Any]) -> None:
+        """Take over what an earlier process was told."""
+        self._learn(Survey.from_plain(state["survey"]))
+        if state["surveyed"] is not None:
+            self._settle(state["surveyed"])
+
+    def _learn(self, found: Survey) -> None:
+        self.survey = found
+        if any(rule.partner is not None for rule in found.synapses.values()):
+            self._pairs = PairWatcher(found.synapses, lambda: self._path[-1] if self._path else "", self._pair)
+
+    def _settle(self, samples: int) -> None:
+        """The surveyed batch had this number of samples."""
+        assert self.survey is not None
+        self._samples = samples
+        self.constant_pj = self.survey.constant_pj / samples
+        self.ceiling_pj = self.survey.ceiling_pj / samples
+
     @contextmanager
     def hooked(self) -> Iterator[None]:
         with ExitStack() as restore:
@@ -214,9 +251,7 @@ class _Watched:
                 "`with term.watching(model):`"
             )
         if self._samples is None:  # the batch that was traced
-            self._samples = samples
-            self.constant_pj = self.survey.constant_pj / samples
-            self.ceiling_pj = self.survey.ceiling_pj / samples
+            self._settle(samples)
         parts, self._parts, self._ran = self._parts, [], False
         if not parts:
             device = next((p.device for p in self.model.parameters()), None)
@@ -305,9 +340,7 @@ class _Watched:
             finally:
                 self._quiet = False
             found = survey(facts, self.hardware)
-            if any(rule.partner is not None for rule in found.synapses.values()):
-                self._pairs = PairWatcher(found.synapses, lambda: self._path[-1] if self._path else "", self._pair)
-            self.survey = found
+            self._learn(found)
             torch.set_rng_state(state)
             self._checking = {}
             try:

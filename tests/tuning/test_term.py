@@ -432,3 +432,25 @@ def test_misuse_is_told():
         term.loss(2)
         with pytest.raises(UsageError, match="did not run"):
             term.loss(2)
+
+
+@pytest.mark.parametrize("name", ["sew-resnet", "spiking-transformer"])
+def test_an_interrupted_epoch_goes_on_exactly(name, tmp_path):
+    model, x = NETWORKS[name]("small")
+    shares = [x[:1], x[1:2] * 0.5, x[2:]]
+    whole, first, second = (EnergyTerm(FP32, weight=2.0) for _ in range(3))
+    with whole.watching(model):
+        expected = [(model(share), float(whole.loss(1).detach()))[1] for share in shares]
+    with first.watching(model):
+        found = [(model(share), float(first.loss(1).detach()))[1] for share in shares[:1]]
+        torch.save(first.state_dict(), tmp_path / "state.pt")
+    assert first.state_dict() == {}
+    second.load_state_dict(torch.load(tmp_path / "state.pt", weights_only=True))
+    with second.watching(model):
+        found += [(model(share), float(second.loss(1).detach()))[1] for share in shares[1:]]
+    assert found == expected
+    assert second.record() == whole.record()
+    with second.watching(model):  # the next epoch begins anew
+        model(x)
+        second.loss(3)
+    assert second.record()["energy_uj"] * 1e6 == pytest.approx(se.profile(model, x).energy_per_inference_pj, rel=1e-6)
