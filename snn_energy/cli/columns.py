@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 
 SHORTEST_NAME = 12
@@ -23,6 +24,12 @@ def table_lines(headings: Sequence[str], rows: Sequence[Sequence[str]], width: i
         ).rstrip()
         for row in (headings, *rows)
     ]
+
+
+def prose(text: str, width: int) -> list[str]:
+    """A sentence broken into lines; "T = 4" stays together."""
+    whole = textwrap.wrap(text.replace(" = ", "\u00a0=\u00a0"), width, break_on_hyphens=False)
+    return [line.replace("\u00a0", " ") for line in whole]
 
 
 def change_text(now: float | None, before: float | None) -> str:

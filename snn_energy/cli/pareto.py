@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from snn_energy.cli.columns import table_lines
+from snn_energy.cli.columns import prose, table_lines
 from snn_energy.cli.console import emit_json, print_line, progress, stdout_console
 from snn_energy.cli.rendering import check_writable
 
@@ -93,8 +92,10 @@ def pareto_command(
     if json:
         emit_json({"format": FORMAT, "hardware": prices.name, "dataset": dataset, "points": _plain(placed, found)})
     else:
-        print_line(f"{len(found)} checkpoints on {dataset}, {prices.name}", style="bold")
-        for text in _lines(placed, found, stdout_console().width):
+        width, several = stdout_console().width, "" if len(found) == 1 else "s"
+        for text in prose(f"{len(found)} checkpoint{several} on {dataset}, {prices.name}", width):
+            print_line(text, style="bold")
+        for text in _lines(placed, found, width):
             print_line(text)
     if plot is not None:
         _draw(placed, f"{dataset}\n{prices.name}, strict counting", plot)
@@ -182,7 +183,7 @@ def _lines(placed: Sequence[Placed], entries: Sequence[_Entry], width: int) -> l
         actions = ", ".join(item.action for item in entry.assessment.report.unpriced)
         if actions:
             remarks.append(f"{entry.name}: {actions} unpriced on this hardware, not in its energy")
-    wrapped = [part for text in remarks for part in textwrap.wrap(text, width, subsequent_indent="  ")]
+    wrapped = [part for text in remarks for part in prose(text, width)]
     return [*lines, *([""] if wrapped else []), *wrapped]
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from snn_energy.cli.columns import change_text, points_text, table_lines
+from snn_energy.cli.columns import change_text, points_text, prose, table_lines
 from snn_energy.cli.console import emit_json, print_line, progress, stdout_console
 
 if TYPE_CHECKING:
@@ -101,8 +101,10 @@ def sensitivity_command(
         )
         return
     steps = "" if found.time_steps is None else f", T = {found.time_steps}"
-    print_line(f"{subject.name} ({subject.checkpoint}) on {subject.dataset}{steps}", style="bold")
-    for text, style in sensitivity_lines(found, stdout_console().width):
+    width = stdout_console().width
+    for text in prose(f"{subject.name} ({subject.checkpoint}) on {subject.dataset}{steps}", width):
+        print_line(text, style="bold")
+    for text, style in sensitivity_lines(found, width):
         print_line(text, style=style or None)
 
 
@@ -119,7 +121,8 @@ def sensitivity_lines(found: Sensitivity, width: int) -> list[tuple[str, str]]:
     score = "" if base.correct is None else (
         f"; accuracy {percent(base.correct, base.samples)} ({base.correct:,} of {base.samples:,})"
     )  # fmt: skip
-    lines = [(f"{energy(base.energy_pj)} per inference on {found.hardware}{score}", "")]
+    summary = f"{energy(base.energy_pj)} per inference on {found.hardware}{score}"
+    lines = [(text, "") for text in prose(summary, width)]
 
     def section(title: str, headings: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> None:
         if rows:
@@ -152,11 +155,12 @@ def sensitivity_lines(found: Sensitivity, width: int) -> list[tuple[str, str]]:
     names = list(dict.fromkeys(v.setting for v in found.precisions))
     headings = ["weights", *(text for n in names for text in (f"{n} energy", "points"))]
     section("Precision: weights rounded, one layer at a time", headings, _by_layer(found.precisions, names, found))
-    lines.append(("", ""))
+    remarks = ["Energies change in percent; points: change of the accuracy in percentage points."]
     if found.precisions:
-        lines.append(("Rounded layers are priced on the profile of their data type; - where there is none.", "dim"))
-    lines.append(("Energies change in percent; points: change of the accuracy in percentage points.", "dim"))
-    lines += [(f"left out: {text}", "dim") for text in found.left_out]
+        remarks.append("Rounded layers are priced on the profile of their data type; - where there is none.")
+    remarks += [f"left out: {text}" for text in found.left_out]
+    lines.append(("", ""))
+    lines += [(text, "dim") for remark in remarks for text in prose(remark, width)]
     return lines
 
 
