@@ -14,13 +14,14 @@ from snn_energy.models.inputs import InputSpec
 from snn_energy.models.neurons import IF, LIF, SpikingNeuron
 from snn_energy.models.registry import build, model_names, register
 from snn_energy.models.sew_resnet import SEWResNet
-from snn_energy.models.snapping import snap
+from snn_energy.models.snapping import round_weights, snap
 from snn_energy.models.spiking_cnn import SpikingCNN
 from snn_energy.models.spiking_recurrent import SpikingRecurrent
 from snn_energy.models.spiking_transformer import SpikingTransformer
 from snn_energy.models.spiking_vgg import SpikingVGG
 from snn_energy.models.windowed import (
     ProjectionWarning,
+    PureCNN,
     WindowedCNN,
     WindowedRNN,
     projection_range,
@@ -38,6 +39,7 @@ __all__ = [
     "LIFCell",
     "LeakyIntegrator",
     "ProjectionWarning",
+    "PureCNN",
     "SEWResNet",
     "SpikingCNN",
     "SpikingNeuron",
@@ -57,6 +59,7 @@ __all__ = [
     "pretrained_names",
     "projection_range",
     "register",
+    "round_weights",
     "save_checkpoint",
     "snap",
     "use_encoder",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 PIXEL_FRACTION_BITS = 8
@@ -19,6 +20,14 @@ class Operand:
         """The mean of `count` such values: exact where `count` is a power of two."""
         exact = math.frexp(count)[0] == 0.5
         return Operand(self.largest, self.fraction_bits + math.log2(count) if exact else math.inf)
+
+
+@dataclass(frozen=True, slots=True)
+class Sum:
+    """What becomes of several layers' outputs: each times at most its gain, with so many bits more after the point."""
+
+    gains: Mapping[str, float]
+    fraction_bits: float = 0
 
 
 SPIKES = Operand()

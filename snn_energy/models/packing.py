@@ -48,7 +48,7 @@ def pack(state: Mapping[str, Tensor], bits: int) -> tuple[dict[str, Tensor], Exp
         else:
             raise UsageError(
                 f"weight_bits={bits}: {name} is not made of {bits}-bit integers times a power of two; snap the network"
-                " first: snap(fold(model)), or save it without weight_bits"
+                " first: snap(fold(model)), or round_weights(model); or save it without weight_bits"
             )
     return packed, exponents
 

@@ -21,8 +21,8 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Mapping
-from typing import TypeVar
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -31,8 +31,11 @@ from snn_energy.errors import UsageError
 from snn_energy.models.cells import ALIFCell, LeakyIntegrator
 from snn_energy.models.folding import FOLDED_INTO, foldable
 from snn_energy.models.neurons import SpikingNeuron
-from snn_energy.models.operands import SPIKES, Operand
+from snn_energy.models.operands import SPIKES, Operand, Sum
 from snn_energy.models.spiking_transformer import SpikingSelfAttention
+from snn_energy.models.windowed.condense import Condense
+from snn_energy.models.windowed.neuron import GroupLIF
+from snn_energy.models.windowed.projection import Projection
 
 BIAS_FRACTION_BITS = 12
 FLOAT32_MANTISSA_BITS = 24
@@ -43,11 +46,18 @@ POWERS: dict[type[nn.Module], tuple[str, ...]] = {
     ALIFCell: ("decay", "threshold", "adaptation", "adaptation_decay"),
     LeakyIntegrator: ("decay",),
     SpikingSelfAttention: ("scale",),
+    GroupLIF: ("decay", "threshold"),
 }
 """Constants that must be powers of two (or zero), by the module's class."""
 
-EXACT = (*FOLDED_INTO, nn.MaxPool1d, nn.MaxPool2d, nn.Identity, nn.Flatten, nn.ReLU, nn.Dropout, *POWERS)
-"""Modules without children whose results are exact on a grid."""
+_ALWAYS = (*FOLDED_INTO, nn.MaxPool1d, nn.MaxPool2d, nn.Identity, nn.Flatten, nn.ReLU, nn.Dropout, *POWERS)
+
+EXACT: dict[type[nn.Module], Callable[[Any], bool]] = {
+    **dict.fromkeys(_ALWAYS, lambda _: True),
+    Projection: lambda module: module.variant in ("mean", "sum"),
+    Condense: lambda module: module.rule == "or" or all(math.frexp(n)[0] == 0.5 for n in module.grid.cover),
+}
+"""Modules without children whose results are exact on a grid, and when they are."""
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -95,13 +105,16 @@ def snap_bias(bias: Tensor) -> Tensor:
 
 
 def snapped_parameters(model: nn.Module, bits: int, per_channel: bool = False) -> dict[str, Tensor]:
-    """Return every parameter of `model` snapped, by name; differentiable as if rounding were the identity."""
-    snapped = {}
+    """Return every parameter of `model`, weights and biases snapped; differentiable as if nothing were rounded."""
+    snapped: dict[str, Tensor] = {}
     for name, value in model.named_parameters():
-        # With one axis a weight has no channels: nothing of the kind is in a network that `snap` takes.
-        target = (
-            snap_bias(value) if name.endswith("bias") else snap_tensor(value, bits, per_channel and value.dim() > 1)
-        )
+        if name.endswith("bias"):
+            target = snap_bias(value)
+        elif value.dim() > 1:
+            target = snap_tensor(value, bits, per_channel)
+        else:  # a gain or a learned threshold: `snap` takes no network that has any
+            snapped[name] = value
+            continue
         # Straight-through: the forward value is the grid's own, plus an exact zero that carries the gradient.
         snapped[name] = target.detach() + (value - value.detach())
     return snapped
@@ -116,14 +129,34 @@ def snap(model: Network, bits: int = 8, per_channel: bool = False) -> Network:
     """
     if foldable(model):
         raise UsageError("snap: the model still has batch norms; fold it first: snap(fold(model))")
-    if isinstance(bits, bool) or not isinstance(bits, int) or not 2 <= bits <= 8:
-        raise UsageError(f"snap: bits must be an integer from 2 to 8 (got {bits!r})")
+    _check_bits("snap", bits)
     _refuse_inexact(model)
     snapped = copy.deepcopy(model).eval()
     with torch.no_grad():
         for parameter, weight in snapped_parameters(model, bits, per_channel).items():
             snapped.get_parameter(parameter).copy_(weight)
     return snapped
+
+
+def round_weights(model: Network, bits: int = 8, per_channel: bool = True) -> Network:
+    """Return a copy of any network, in eval mode, with its weights rounded to `bits`-bit integers times 2^-k.
+
+    For networks that `snap` refuses: everything but the weights (two axes or more) stays as it is, and no sum is said
+    to be exact. A checkpoint of the copy can be saved with `weight_bits`. Errors: UsageError when `bits` is not in
+    2..8.
+    """
+    _check_bits("round_weights", bits)
+    rounded = copy.deepcopy(model).eval()
+    with torch.no_grad():
+        for parameter in rounded.parameters():
+            if parameter.dim() > 1:
+                parameter.copy_(snap_tensor(parameter, bits, per_channel))
+    return rounded
+
+
+def _check_bits(function: str, bits: int) -> None:
+    if isinstance(bits, bool) or not isinstance(bits, int) or not 2 <= bits <= 8:
+        raise UsageError(f"{function}: bits must be an integer from 2 to 8 (got {bits!r})")
 
 
 def _refuse_inexact(model: nn.Module) -> None:
@@ -138,14 +171,15 @@ def _refuse_inexact(model: nn.Module) -> None:
     for name, module in model.named_modules():
         for kind, constants in POWERS.items():
             for what in constants if isinstance(module, kind) else ():
-                value = getattr(module, what)
+                value = float(getattr(module, what))
                 if value != 0 and math.frexp(value)[0] != 0.5:
                     raise UsageError(f"snap: {name}.{what} must be a power of two for exact sums (got {value!r})")
-        known = isinstance(module, EXACT) or getattr(module, "exact_on_grid", False)
-        if not known and not list(module.children()):
+        exact = any(isinstance(module, kind) and test(module) for kind, test in EXACT.items())
+        if not exact and not list(module.children()):
+            shown = f"{type(module).__name__} ({module.extra_repr()})" if module.extra_repr() else type(module).__name__
             raise UsageError(
-                f"snap: {name} is a {type(module).__name__}, whose results are rounded: expected convolutions, linear"
-                " layers, max pools and neurons; use the network as it is"
+                f"snap: {name} is a {shown}, whose results are rounded: expected convolutions, linear layers, max pools"
+                " and neurons; use the network as it is"
             )
         own = [parameter for parameter, _ in module.named_parameters(recurse=False)]
         if own and not isinstance(module, FOLDED_INTO):
@@ -162,20 +196,21 @@ def headroom_bits(model: nn.Module, bits: int = 8, per_channel: bool = False) ->
 
     The bound takes every input at its largest and every product at its largest magnitude; a negative number
     means that exactness is not guaranteed by the bound. What the inputs can be the network tells, by `operands()`
-    (layers that take something else than spikes); sums of several layers' outputs, by `sums()`: they are listed
-    under their own names. Errors: UsageError for a network without `operands`.
+    (layers that take something else than spikes); what becomes of several layers' outputs, by `sums()`: that is
+    listed under the sums' own names. Errors: UsageError for a network without `operands`.
     """
     operands: Mapping[str, Operand] = _asked(model, "operands")
-    sums: Mapping[str, tuple[str, ...]] = model.sums() if hasattr(model, "sums") else {}  # type: ignore[operator]
+    sums: Mapping[str, Sum] = model.sums() if hasattr(model, "sums") else {}  # type: ignore[operator]
     bounds = {
         name: _bound(layer, operands.get(name, SPIKES), bits, per_channel)
         for name, layer in model.named_modules()
         if isinstance(layer, FOLDED_INTO)
     }
     left = {name: min(map(_left, channels)) for name, channels in bounds.items()}
-    for name, parts in sums.items():
-        largest = sum(max(bound for bound, _ in bounds[part]) for part in parts)
-        left[name] = _left((largest, max(unit for part in parts for _, unit in bounds[part])))
+    for name, total in sums.items():
+        largest = sum(gain * max(bound for bound, _ in bounds[part]) for part, gain in total.gains.items())
+        unit = max(unit for part in total.gains for _, unit in bounds[part])
+        left[name] = _left((largest, unit + total.fraction_bits))
     return left
 
 

@@ -23,6 +23,7 @@ from snn_energy.models.snapping import (
     snap_tensor,
     snapped_parameters,
 )
+from snn_energy.models.windowed import GroupLIF
 
 _FRAME = {"in_channels": 2, "classes": 3, "image_size": 8}
 NETWORKS: dict[str, dict[str, Any]] = {
@@ -39,6 +40,7 @@ NETWORKS: dict[str, dict[str, Any]] = {
         "patch_pools": 1,
         "scale": 0.5,
     },
+    "pure-cnn": {**_FRAME, "widths": [4, 6], "depths": [2, 1], "mlp_ratio": 2},
 }
 each_network = pytest.mark.parametrize("name", NETWORKS)
 
@@ -65,15 +67,19 @@ def images(n: int, seed: int = 1) -> Tensor:
 
 def outputs(model: nn.Module, x: Tensor) -> tuple[Tensor, list[Tensor]]:
     """Logits, and the spikes of every neuron layer."""
-    spikes: list[Tensor] = []
-    neurons = [module for module in model.modules() if isinstance(module, SpikingNeuron)]
-    hooks = [neuron.register_forward_hook(lambda _m, _i, out: spikes.append(out)) for neuron in neurons]
+    spikes: dict[nn.Module, list[Tensor]] = {}
+
+    def note(module: nn.Module, _: Any, out: Any) -> None:
+        spikes.setdefault(module, []).append(out[0] if isinstance(module, GroupLIF) else out)
+
+    neurons = [module for module in model.modules() if isinstance(module, (SpikingNeuron, GroupLIF))]
+    hooks = [neuron.register_forward_hook(note) for neuron in neurons]
     with torch.no_grad():
         logits = model(x)
     for hook in hooks:
         hook.remove()
     assert len(spikes) == len(neurons)
-    return logits, spikes
+    return logits, [torch.cat([part.flatten() for part in spikes[neuron]]) for neuron in neurons]
 
 
 # ---------------------------------------------------------------- folding
@@ -257,10 +263,15 @@ def test_what_cannot_be_snapped() -> None:
         snap(three)
     with pytest.raises(UsageError, match=r"layers\.0\.neuron\.decay must be a power of two"):
         snap(build("spiking-recurrent", inputs=3, classes=2, widths=[4]))
-    with pytest.raises(UsageError, match=r"snap: 1 is a GELU, whose results are rounded"):
+    with pytest.raises(UsageError, match=r"snap: 1 is a GELU \(approximate='none'\), whose results are rounded"):
         snap(nn.Sequential(nn.Linear(2, 2), nn.GELU()))
-    with pytest.raises(UsageError, match=r"snap: 0 is a LSTM, whose results are rounded"):
+    with pytest.raises(UsageError, match=r"snap: 0 is a LSTM \(.*\), whose results are rounded"):
         snap(nn.Sequential(nn.LSTM(2, 2)))
+    sine = fold(network("pure-cnn", projection="cosine"))
+    with pytest.raises(
+        UsageError, match=r"unit\.projection is a Projection \(cosine, theta=.*\), whose results are rounded"
+    ):
+        snap(sine)
     with pytest.raises(UsageError, match=r"headroom_bits: Linear does not tell what its layers take"):
         headroom_bits(nn.Linear(2, 2))
 

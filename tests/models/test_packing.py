@@ -13,9 +13,18 @@ import torch
 from torch import Tensor, nn
 
 from snn_energy.errors import CheckpointError, UsageError
-from snn_energy.models import build, fold, load_checkpoint, load_state_dict_file, save_checkpoint, snap
+from snn_energy.models import (
+    build,
+    fold,
+    load_checkpoint,
+    load_state_dict_file,
+    round_weights,
+    save_checkpoint,
+    snap,
+)
 from snn_energy.models.inputs import unit_pixels
 from snn_energy.models.packing import pack, unpack
+from snn_energy.models.snapping import channel_exponents
 
 SUFFIXES = (".pt", ".safetensors")
 on_both = pytest.mark.parametrize("suffix", SUFFIXES)
@@ -63,6 +72,32 @@ def test_a_snapped_network_is_read_as_it_was(tmp_path: Path, suffix: str, per_ch
         assert torch.equal(checkpoint.model(x), model(x))
     again = save(tmp_path / f"other{suffix}", checkpoint.model, weight_bits=bits)
     assert again.read_bytes() == path.read_bytes()
+
+
+@on_both
+@pytest.mark.parametrize("name", ["windowed-cnn", "windowed-rnn"])
+def test_networks_that_cannot_be_snapped(tmp_path: Path, suffix: str, name: str) -> None:
+    """Their weights alone are rounded, by at most half a step, and read back; thresholds and biases stay."""
+    torch.manual_seed(0)
+    small: dict[str, Any] = {"widths": [4, 8], "depths": [1, 1], "learn_threshold": True}
+    model = build(name, in_channels=1, classes=3, image_size=8, **small)
+    nn.init.normal_(model.head.weight)
+    rounded = round_weights(model)
+    kept = 0
+    for (key, value), other in zip(rounded.named_parameters(), model.parameters(), strict=True):
+        if value.dim() < 2:
+            assert torch.equal(value, other), key
+            kept += 1
+            continue
+        step = 2.0 ** -torch.tensor(channel_exponents(other, 8)).reshape(-1, *(1,) * (other.dim() - 1))
+        assert not torch.equal(value, other)
+        assert ((value - other).abs() <= step / 2).all(), key
+    assert kept > 0
+    path = save(tmp_path / f"net{suffix}", rounded, weight_bits=8)
+    read = load_checkpoint(path).model.state_dict()
+    assert all(torch.equal(read[key], value) for key, value in rounded.state_dict().items())
+    with pytest.raises(UsageError, match=r"round_weights: bits must be an integer from 2 to 8 \(got 1\)"):
+        round_weights(model, 1)
 
 
 @on_both

@@ -8,6 +8,7 @@ from snn_energy.models.windowed.grid import WindowGrid
 from snn_energy.models.windowed.networks import WindowedCNN, WindowedRNN
 from snn_energy.models.windowed.neuron import GroupLIF
 from snn_energy.models.windowed.projection import Projection, ProjectionRange, ProjectionWarning, projection_range
+from snn_energy.models.windowed.pure import PureCNN
 
 __all__ = [
     "Condense",
@@ -15,6 +16,7 @@ __all__ = [
     "Projection",
     "ProjectionRange",
     "ProjectionWarning",
+    "PureCNN",
     "SpikeEncoder",
     "WindowGrid",
     "WindowedCNN",
