@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from snn_energy.training.data import load_images
+from snn_energy.training.datasets import dataset_names
 from snn_energy.training.evaluation import Evaluation, evaluate
 from snn_energy.training.events import BatchDone, EpochDone, EvaluationProgress, Event, TrainingStarted
 from snn_energy.training.imageset import ImageSet
 from snn_energy.training.learner import TrainingError
 from snn_energy.training.logs import log_path
 from snn_energy.training.loop import TrainResult, train
-from snn_energy.training.named import dataset_names
 from snn_energy.training.penalty import Penalty, StatefulPenalty
 from snn_energy.training.recipe import Recipe
 from snn_energy.training.recipefile import changed, find_recipe, read_recipe, recipe_names

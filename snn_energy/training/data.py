@@ -7,9 +7,9 @@ from pathlib import Path
 
 from snn_energy.errors import UsageError
 from snn_energy.models.suggest import unknown
+from snn_energy.training.datasets import dataset_names, load_named
 from snn_energy.training.files import load_files
 from snn_energy.training.imageset import ImageSet
-from snn_energy.training.named import dataset_names, load_named
 
 
 def load_images(

@@ -106,7 +106,7 @@ def _folder(
             files += found
         labels = torch.tensor(numbers, dtype=torch.int64)
     return ImageSet(
-        images=_read_images(files, shape, resize),
+        images=read_images(files, shape, resize),
         labels=labels,
         classes=names,
         name=path.name,
@@ -123,12 +123,15 @@ def _images_in(path: Path) -> list[Path]:
     return sorted(p for p in _visible(path) if p.suffix.lower() in IMAGE_SUFFIXES and p.is_file())
 
 
-def _read_images(files: Sequence[Path], shape: Shape | None, resize: bool) -> Tensor:
-    """Return `n c h w` uint8; without a `shape` the first image decides it."""
+def read_images(files: Sequence[Path], shape: Shape | None, resize: bool) -> Tensor:
+    """Return `n c h w` uint8; without a `shape` the first image decides it.
+
+    Errors: DataError for a file that is no image, or of another size unless `resize`.
+    """
     from PIL import Image
 
-    arrays = []
-    for file in files:
+    images = None
+    for number, file in enumerate(files):
         try:
             with Image.open(file) as image:
                 image.load()
@@ -152,8 +155,11 @@ def _read_images(files: Sequence[Path], shape: Shape | None, resize: bool) -> Te
                     " resize the image, or ask for resizing (resize=True, --resize)"
                 )
             pixels = pixels.resize(size, Image.Resampling.BILINEAR)
-        arrays.append(np.array(pixels, dtype=np.uint8).reshape(shape[1], shape[2], shape[0]))
-    return torch.from_numpy(np.stack(arrays)).movedim(-1, 1).contiguous()
+        if images is None:
+            images = np.empty((len(files), *shape), dtype=np.uint8)
+        images[number] = np.asarray(pixels, dtype=np.uint8).reshape(shape[1], shape[2], shape[0]).transpose(2, 0, 1)
+    assert images is not None, "there is at least one file"
+    return torch.from_numpy(images)
 
 
 def _read_npy(path: Path) -> tuple[Any, Any]:

@@ -22,6 +22,8 @@ from snn_energy.training.penalty import Penalty
 from snn_energy.training.precision import autocast, make_scaler
 from snn_energy.training.recipe import Recipe
 
+HALVES = (torch.bfloat16, torch.float16)
+
 
 class TrainingError(SnnEnergyError):
     """The training diverged."""
@@ -149,7 +151,8 @@ class Learner:
             x = batch.x[start:stop][mine].to(device, memory_format=self.layout, non_blocking=True)
             targets = batch.targets[start:stop][mine].to(device, non_blocking=True)
             with autocast(recipe, device):
-                logits = self.forward(x).float()
+                logits = self.forward(x)
+            logits = logits.float() if logits.dtype in HALVES else logits
             loss = cross_entropy(logits, targets, label_smoothing=recipe.label_smoothing)
             whole = loss if self.penalty is None else loss + self.penalty.loss(len(x))
             backward(self.scaler.scale(whole * (len(x) / count)))

@@ -89,6 +89,9 @@ class Recipe:
     def __post_init__(self) -> None:
         if self.snap_bits == 0 and not isinstance(self.snap_bits, bool):
             object.__setattr__(self, "snap_bits", None)  # how TOML, which has no null, says it
+        for name in _LISTS:
+            if isinstance(getattr(self, name), list):
+                object.__setattr__(self, name, tuple(getattr(self, name)))
         check({each.name: getattr(self, each.name) for each in fields(self)}, "recipe")
 
     @property

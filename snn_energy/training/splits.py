@@ -9,8 +9,8 @@ import torch
 
 from snn_energy.errors import DataError, UsageError
 from snn_energy.training.data import load_images
+from snn_energy.training.datasets import dataset_names
 from snn_energy.training.imageset import ImageSet
-from snn_energy.training.named import dataset_names
 from snn_energy.training.recipe import Recipe
 
 FILES = ("{}", "{}.npz", "{}.pt")

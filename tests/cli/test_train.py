@@ -27,8 +27,9 @@ def test_one_plain_line_for_each_epoch(run, tmp_path):
     lines = result.stdout.splitlines()
     assert re.fullmatch(r"1,437 images, [\d,]+ parameters, epochs 1 to 3", lines[0])
     for number, phase in ((1, "train"), (2, "train"), (3, "snap ")):
+        left = r"  \d+ s left" if number < 3 else ""
         assert re.fullmatch(
-            rf"epoch {number}/3  {phase}  loss \d\.\d{{4}}  train accuracy [\d.]+%  lr 0\.\d{{4}}  [\d.]+ s",
+            rf"epoch {number}/3  {phase}  loss \d\.\d{{4}}  train accuracy [\d.]+%  lr 0\.\d{{4}}  [\d.]+ s{left}",
             lines[number],
         )
     assert re.fullmatch(r"test accuracy [\d.]+% \(\d+ of 360\)", lines[4])
@@ -38,7 +39,7 @@ def test_one_plain_line_for_each_epoch(run, tmp_path):
     assert checkpoint.time_steps == 2
     assert list(checkpoint.model_args["widths"]) == [4]
     assert checkpoint.training["command"] == f"snn-energy train {' '.join(QUICK)}"
-    assert [path.name for path in tmp_path.iterdir()] == ["digits.pt"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["digits.pt", "digits.pt.csv"]
 
 
 def test_a_recipe_can_be_changed(run, tmp_path):
@@ -67,7 +68,10 @@ def test_ctrl_c_says_how_to_go_on_and_going_on_works(run, tmp_path, monkeypatch)
     assert result.exit_code == 130
     resume = f"snn-energy train {' '.join(QUICK)} --out x.pt --resume"
     assert result.stderr == f"interrupted after epoch 1 of 3; go on with: {resume}\n"
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["whole.pt", state_path(tmp_path / "x.pt").name]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        *("whole.pt", "whole.pt.csv"),
+        *("x.pt.csv", state_path(tmp_path / "x.pt").name),
+    ]
     refused = run(*QUICK, "--out", "x.pt")
     assert refused.exit_code == 2
     assert "unfinished training" in refused.stderr
@@ -82,7 +86,7 @@ def test_ctrl_c_says_how_to_go_on_and_going_on_works(run, tmp_path, monkeypatch)
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [
-        ("", 2, "nothing to train: give --recipe (fashion-cnn, digits-cnn) or --data (digits, fashion-mnist)"),
+        ("", 2, "nothing to train: give --recipe (cifar10-cpu, "),
         ("--recipe digit-cnn", 2, "unknown recipe 'digit-cnn': did you mean 'digits-cnn'?"),
         ("--data digit", 2, "unknown data set 'digit': did you mean 'digits'?"),
         ("--data digits --epochs 0", 2, "recipe: epochs must be an integer from 1 (got 0)"),

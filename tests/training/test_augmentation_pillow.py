@@ -100,6 +100,18 @@ def test_colours_are_the_same_levels(name, channels):
     assert torch.equal(ours, by_pillow(change, pixels, amounts))
 
 
+@pytest.mark.parametrize("name", ["autocontrast", "equalize", "contrast"])
+def test_what_depends_on_the_levels_is_the_same_for_many_images(name):
+    for trial in range(150):
+        size = (1, 3, int(RNG.integers(1, 40)), int(RNG.integers(1, 40)))
+        low = RNG.integers(0, 200)
+        pixels = torch.from_numpy(RNG.integers(low, RNG.integers(low + 1, 257), size, dtype=np.uint8))
+        amounts, change = COLOURS[name]
+        amount = amounts[trial % 6]
+        ours = OPERATIONS[name].change(pixels, torch.tensor([amount], dtype=torch.float64), FILL)
+        assert torch.equal(ours, by_pillow(change, pixels, [amount]))
+
+
 def test_every_operation_is_compared():
     assert {*GEOMETRY, *COLOURS} == set(NAMES)
 
@@ -122,11 +134,6 @@ def test_resized_parts_are_pillows_bilinear_ones():
     top, left, rows, columns = torch.tensor(boxes, dtype=torch.float64).T
     ours = cropping.resized_parts(pixels, top, left, rows, columns)
 
-    def change(image, box):
-        y, x, h, w = box
-        return image.resize(image.size, Image.Resampling.BILINEAR, box=(x, y, x + w, y + h))
-
-    # Pillow crops first: its box keeps neighbours out of the interpolation in the same way only for a cropped image.
     def cropped(image, box):
         y, x, h, w = box
         return image.crop((x, y, x + w, y + h)).resize(image.size, Image.Resampling.BILINEAR)

@@ -1,15 +1,11 @@
 """The named data sets: what is in them, where they are found, and what is said when they are not."""
 
-import gzip
-import shutil
-
 import numpy as np
 import pytest
 import torch
 
-from snn_energy.errors import DataError, UsageError
-from snn_energy.training import ImageSet, load_images
-from snn_energy.training import named as named_sets
+from snn_energy.errors import UsageError
+from snn_energy.training import ImageSet, dataset_names, load_images
 
 
 def test_digits_are_scikit_learns():
@@ -35,50 +31,8 @@ def test_fashion_test_split_is_whole_and_known():
     assert len(load_images("fashion-mnist", limit=7)) == 7
 
 
-def test_missing_training_files_say_how_to_get_them(tmp_path, monkeypatch):
-    monkeypatch.setattr(named_sets, "DEBIAN_FOLDER", tmp_path / "debian")
-    monkeypatch.delenv("SNN_ENERGY_DATA", raising=False)
-    with pytest.raises(DataError) as caught:
-        load_images("fashion-mnist", "train")
-    message = str(caught.value)
-    assert "\n" not in message
-    for part in (
-        "train-images-idx3-ubyte.gz (SHA-256 b0564c3e",
-        "train-labels-idx1-ubyte.gz (SHA-256 0ae29f65",
-        "apt-get download dataset-fashion-mnist && dpkg -x",
-        "SNN_ENERGY_DATA",
-        str(tmp_path / "debian"),
-    ):
-        assert part in message
-    with pytest.raises(DataError, match="got none of them"):
-        load_images("fashion-mnist", "train", data_dir=tmp_path)
-
-
-@pytest.mark.parametrize("place", ["argument", "argument parent", "variable", "debian"])
-def test_files_are_found_in_each_place(tmp_path, monkeypatch, place):
-    # The test files under the training files' names, with their own digests: only the search is under test.
-    content = named_sets.EMBEDDED / "fashion-mnist"
-    names = {"train-images-idx3-ubyte.gz": "t10k-images-idx3-ubyte.gz"}
-    names["train-labels-idx1-ubyte.gz"] = "t10k-labels-idx1-ubyte.gz"
-    folder = tmp_path / "fashion-mnist"
-    folder.mkdir()
-    for new, old in names.items():
-        shutil.copy(content / old, folder / new)
-    digests = {new: named_sets.FASHION_FILES["test"][old] for new, old in names.items()}
-    monkeypatch.setitem(named_sets.FASHION_FILES, "train", digests)
-    monkeypatch.setattr(named_sets, "DEBIAN_FOLDER", folder if place == "debian" else tmp_path / "no")
-    monkeypatch.setenv("SNN_ENERGY_DATA", str(tmp_path) if place == "variable" else "")
-    data_dir = {"argument": folder, "argument parent": tmp_path}.get(place)
-    images = load_images("fashion-mnist", "train", data_dir=data_dir)
-    assert (len(images), images.split) == (10000, "train")
-
-
-def test_damaged_file_is_refused(tmp_path):
-    for name in named_sets.FASHION_FILES["test"]:
-        shutil.copy(named_sets.EMBEDDED / "fashion-mnist" / name, tmp_path / name)
-    (tmp_path / "t10k-labels-idx1-ubyte.gz").write_bytes(gzip.compress(bytes(8)))
-    with pytest.raises(DataError, match=r"t10k-labels-idx1-ubyte.gz: expected SHA-256 8d3605.* \(got .*copy it again"):
-        load_images("fashion-mnist", data_dir=tmp_path)
+def test_names():
+    assert dataset_names() == ("cifar10", "cifar100", "digits", "fashion-mnist", "mnist", "tinyimagenet")
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import torch
 from snn_energy.models import LIF, load_checkpoint, pretrained, pretrained_names
 from snn_energy.models.inputs import unit_pixels
 from snn_energy.models.snapping import grid_exponent, headroom_bits
-from snn_energy.training import RECIPES, evaluate, load_images
+from snn_energy.training import Recipe, evaluate, find_recipe, load_images
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +30,7 @@ def test_it_is_there_small_and_made_by_the_named_recipe(checkpoint):
         4,
     )
     assert checkpoint.input == unit_pixels(1, 28, 28)
-    assert checkpoint.training["recipe"] == RECIPES["fashion-cnn"].to_plain()
+    assert Recipe.from_plain(checkpoint.training["recipe"]) == find_recipe("fashion-cnn")
     assert checkpoint.training["command"] == "snn-energy train fashion-cnn"
 
 

@@ -62,7 +62,8 @@ class Augmentation:
                 )
         for name, (least, most, whole) in _RANGES.items():
             value = getattr(self, name)
-            if value is not None and not _within(value, least, most, whole):
+            absent = value is None and name in RANDAUGMENT_DEFAULTS
+            if not absent and not _within(value, least, most, whole):
                 kind = "an integer" if whole else "a number"
                 upper = f" to {most:g}" if math.isfinite(most) else ""
                 raise UsageError(f"augmentation: {name} must be {kind} from {least:g}{upper} (got {value!r})")
