@@ -50,6 +50,16 @@ def test_the_value_is_the_price_of_the_trace(name, stepped, hardware):
     assert float(found.detach()) == pytest.approx(traced.energy_per_inference_pj, rel=1e-6)
 
 
+@pytest.mark.parametrize("time_steps", [1, 2])
+@pytest.mark.parametrize("name", ["windowed-cnn", "windowed-rnn", "pure-cnn"])
+def test_the_value_on_networks_of_windows(name, time_steps):
+    arguments = {"in_channels": 1, "classes": 3, "image_size": 8, "widths": [4, 8], "depths": [2, 1]}
+    model, x = build(name, **arguments, time_steps=time_steps).eval(), torch.rand(2, 1, 8, 8)
+    found = energy(model, x, 2)
+    assert found.requires_grad
+    assert float(found.detach()) == pytest.approx(se.profile(model, x).energy_per_inference_pj, rel=1e-6)
+
+
 class Fed(nn.Module):
     """A layer fed with what `make` makes of the spikes of a neuron."""
 
