@@ -21,7 +21,7 @@ def occupied(x: Tensor, values: ValueSet) -> Tensor:
     if found.scale is None:
         return _nonzero(x) + (x - x.detach())
     if found.kind == "binary":
-        return x / found.scale
+        return x if found.scale == 1 else x / found.scale
     sizes = levels(x, values)
     return sizes.clamp(max=1) if found.kind == "integer" else sizes
 
@@ -29,7 +29,7 @@ def occupied(x: Tensor, values: ValueSet) -> Tensor:
 def levels(x: Tensor, values: ValueSet) -> Tensor:
     """Units: |n| where the operand is n units, in the shape of `x`."""
     sizes = x.abs() if values.negative else x
-    return sizes / values.unit
+    return sizes if values.unit == 1 else sizes / values.unit
 
 
 def _nonzero(x: Tensor) -> Tensor:
@@ -37,9 +37,10 @@ def _nonzero(x: Tensor) -> Tensor:
 
 
 def row_sum(x: Tensor, dims: tuple[int, ...], values: ValueSet, *, units: bool) -> Tensor:
-    """Events, or units, summed over `dims` in single precision; one pass over a spike train, whose sum is scaled."""
+    """Events, or units, summed over `dims` in single precision; where that is linear, one pass, whose sum is scaled."""
     found = values.operand_class
-    if found.kind == "binary" and found.scale is not None:
+    linear = found.kind == "binary" or (found.kind == "integer" and units and not values.negative)
+    if linear and found.scale is not None:
         total = x.sum(dims, dtype=torch.float32) if dims else x.float()
         return total if found.scale == 1 else total / found.scale
     counted = levels(x, values) if units else occupied(x, values)
