@@ -130,8 +130,12 @@ def sensitivity_lines(found: Sensitivity, width: int) -> list[tuple[str, str]]:
             lines.extend([("", ""), (title, "bold"), (head, "dim"), *((text, "") for text in rest)])
 
     factors = list(dict.fromkeys(v.setting for v in found.thresholds))
-    headings = ["neurons", *(text for f in factors for text in (f"x {f:g} energy", "points"))]
-    section("Threshold: counted anew, one layer at a time", headings, _by_layer(found.thresholds, factors, found))
+    headings = ["neurons", *(text for f in factors for text in (f"x {f:g}: %", "points"))]
+    section(
+        "Threshold: counted anew, one layer at a time; energy in %, accuracy in points",
+        headings,
+        _by_layer(found.thresholds, factors, found),
+    )
     section(
         "Time steps: counted anew",
         ["T", "energy", "change", "accuracy", "points"],
@@ -147,14 +151,21 @@ def sensitivity_lines(found: Sensitivity, width: int) -> list[tuple[str, str]]:
         ],
     )
     section(
-        "Rate: closed form, connections x price",
-        ["layer", "operand", "nonzero", "accumulates", "per 0.01 of rate"],
-        [[r.layer, r.operand, f"{r.rate:.4f}", energy(r.energy_pj), energy(r.slope_pj / 100)] for r in found.rates],
+        "Rate: energy of the accumulates, and by how much 0.01 more of nonzero raises it",
+        ["layer", "operand", "nonzero", "accumulates", "per 0.01"],
+        [
+            [r.layer, r.operand.split(" ")[0], f"{r.rate:.4f}", energy(r.energy_pj), energy(r.slope_pj / 100)]
+            for r in found.rates
+        ],
         left=2,
     )
     names = list(dict.fromkeys(v.setting for v in found.precisions))
-    headings = ["weights", *(text for n in names for text in (f"{n} energy", "points"))]
-    section("Precision: weights rounded, one layer at a time", headings, _by_layer(found.precisions, names, found))
+    headings = ["weights", *(text for n in names for text in (f"{n}: %", "points"))]
+    section(
+        "Precision: weights rounded, one layer at a time; energy in %, accuracy in points",
+        headings,
+        _by_layer(found.precisions, names, found),
+    )
     remarks = ["Energies change in percent; points: change of the accuracy in percentage points."]
     if found.precisions:
         remarks.append("Rounded layers are priced on the profile of their data type; - where there is none.")
@@ -175,7 +186,7 @@ def _by_layer(
             text
             for one in measured
             for text in (
-                change_text(one.energy_pj, found.base.energy_pj),
+                change_text(one.energy_pj, found.base.energy_pj).removesuffix(" %"),
                 points_text(one.accuracy, found.base.accuracy),
             )
         ]

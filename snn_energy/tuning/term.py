@@ -20,6 +20,9 @@ The loss of the term, dimensionless:
 that E / E_reference lies between 0 and 1 on any hardware. The target's penalty is a hinge: it pulls while the batch
 needs more than the target, and is silent below. Neither changes from step to step; `state_dict` holds what the first
 batch of an epoch told, so that a training that was interrupted in the middle of one goes on exactly.
+
+Each process of a training counts its own share of a batch, and logs it; each part of an accumulated batch is counted
+by itself. Without a target the parts average to the whole; a hinge is taken of each part.
 """
 
 from __future__ import annotations

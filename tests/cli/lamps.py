@@ -11,7 +11,7 @@ import torch
 
 from snn_energy.models import build, save_checkpoint
 from snn_energy.models.inputs import unit_pixels
-from snn_energy.training.named import load_named
+from snn_energy.training.datasets import load_named
 
 AC, ADD, MUL, COMPARE = 0.9, 0.9, 3.7, 0.9
 STEPS, NEURONS, POOLED, CLASSES = 2, 2 * 8 * 8, 2 * 4 * 4, 10

@@ -7,7 +7,7 @@ from fractions import Fraction
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
@@ -68,6 +68,7 @@ def test_the_strict_ratio_has_a_ceiling_and_the_published_one_has_none():
     assert (silent.published_pj, silent.published_ratio) == (0.0, None)
 
 
+@settings(max_examples=30)
 @given(
     rates=st.lists(st.integers(0, 100), min_size=1, max_size=5),
     dense=st.lists(st.integers(1, 10**6), min_size=5, max_size=5),

@@ -11,8 +11,8 @@ from torch.nn import functional
 import snn_energy as se
 from snn_energy.models import build
 from snn_energy.models.inputs import unit_pixels
+from snn_energy.training.datasets import load_named
 from snn_energy.training.evaluation import evaluate
-from snn_energy.training.named import load_named
 from snn_energy.tuning import EnergyTerm
 
 
