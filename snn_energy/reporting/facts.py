@@ -117,7 +117,7 @@ def _energy(document: Document) -> Fact:
 
 def _convention(document: Document) -> list[Fact]:
     """What a reader of the energy must know about the method; the counting methods need no word."""
-    text = CONVENTIONS.get(document.get("method", ""))
+    text = CONVENTIONS.get(str(document.get("method")))
     return [] if text is None else [("convention", text)]
 
 

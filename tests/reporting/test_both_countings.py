@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 import torch
 
+from snn_energy.errors import DataError
 from snn_energy.models import build
 from snn_energy.reporting.assessment import assess
+from snn_energy.reporting.document import checked
 from snn_energy.reporting.facts import facts
 
 AC, MAC = 0.9, 4.6
@@ -35,6 +39,15 @@ def test_both_countings_of_the_papers_network():
     assert text.startswith("synapses alone, against 1.136 mJ of a dense ANN of the same shape: ")
     assert f"({both['strict_ratio']:.2f} times less than the ANN) as counted" in text
     assert "as the published claim counts (every operation an accumulate" in text
+
+
+def test_a_damaged_one_is_refused():
+    document = assessed("windowed-cnn", torch.rand(1, 1, 8, 8), arguments={"widths": [4, 8], "depths": [1, 1]})
+    document = json.loads(json.dumps(document))
+    assert checked(document, "x.json") is document
+    document["both_countings"]["strict_pj"] = "much"
+    with pytest.raises(DataError, match=r"x\.json: both_countings\.strict_pj must be a number >= 0 in pJ"):
+        checked(document, "x.json")
 
 
 def test_other_networks_have_one_counting():
