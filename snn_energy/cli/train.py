@@ -115,7 +115,7 @@ def train_command(
 
     Start from a recipe or from a data set; options change single values. Ctrl-C or worse is safe: --resume goes
     on from the last saved state. The log is FILE.csv; a checkpoint that is at FILE is replaced at the very end.
-    Several processes share each batch: torchrun --nproc-per-node 2 -m snn_energy train ...
+    Under torchrun the processes share each batch.
 
     \b
     Examples:
@@ -124,6 +124,7 @@ def train_command(
       snn-energy train --data digits --epochs 5 --time-steps 2 --widths 8,16
       snn-energy train --recipe fashion-cnn --out fashion-cnn.pt --resume
       snn-energy train --recipe digits-cnn --energy-target-uj 0.1 --hardware horowitz-45nm-fp32
+      torchrun --nproc-per-node 2 -m snn_energy train --recipe digits-cnn
     """
     from snn_energy.errors import UsageError
 

@@ -22,6 +22,9 @@ from snn_energy.errors import LostRankError, RankError, SnnEnergyError
 
 T = TypeVar("T")
 
+LONGEST_MESSAGE = 2000
+"""Bytes of an error's message that travel to the other processes."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class World:
@@ -71,11 +74,22 @@ class World:
         except SnnEnergyError as raised:
             problem = raised
         (failed,) = self.total([float(problem is not None)])
-        if problem is not None:
-            raise problem
         if failed:
-            raise RankError(f"rank {self.rank} of {self.size}: another rank failed; see its own message")
+            self._raise_first(problem)
         return result[0]
+
+    def _raise_first(self, mine: SnnEnergyError | None) -> None:
+        """Tell everyone what went wrong where; a rank with an error of its own raises that."""
+        text = b"" if mine is None else f"{mine.exit_code} {mine}".encode()[:LONGEST_MESSAGE]
+        message = torch.frombuffer(bytearray(text.ljust(LONGEST_MESSAGE, b"\0")), dtype=torch.uint8).to(self.device)
+        messages = [torch.empty_like(message) for _ in range(self.size)]
+        dist.all_gather(messages, message)
+        if mine is not None:
+            raise mine
+        for rank, each in enumerate(messages):
+            code, _, said = each.cpu().numpy().tobytes().rstrip(b"\0").decode(errors="replace").partition(" ")
+            if code:
+                raise RankError(f"rank {rank} of {self.size}: {said}", int(code))
 
     def on_first(self, work: Callable[[], None]) -> None:
         """Do something on rank 0 alone; its failure is everyone's."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -51,7 +52,6 @@ class Learner:
         self.snapping = False
         self.best: dict[str, Any] | None = None
         self._adopt(model)
-        world.copy_from_first(self.model)
 
     def _adopt(self, model: nn.Module) -> None:
         recipe, device = self.recipe, self.world.device
@@ -124,7 +124,7 @@ class Learner:
             ) from problem
         self.unproven = False
         loss, whole, correct = self.world.total([loss, whole, correct])
-        if not torch.isfinite(torch.tensor(whole)):
+        if not math.isfinite(whole):
             raise TrainingError(
                 f"training: loss {whole / len(batch.x)} in epoch {epoch + 1}, batch {batch.number + 1}: expected a"
                 f" finite number; lower learning_rate (it is {self.recipe.learning_rate:g}) and start anew"

@@ -90,9 +90,7 @@ def train(
         training = world.together(
             lambda: _Training(recipe, out, data_dir, resume, world, progress, save_every, penalty)
         )
-        curves: Curves = NoCurves()
-        if tensorboard is not None and world.rank == 0:
-            curves = TensorBoard(tensorboard, training.done + 1)
+        curves = world.together(lambda: _curves(tensorboard, world, training.done + 1))
         try:
             return training.run(command, curves)
         finally:
@@ -145,6 +143,8 @@ class _Training:
     def run(self, command: str | None, curves: Curves) -> TrainResult:
         """Go through the epochs that are left, test, and write the checkpoint."""
         recipe, world, learner = self.recipe, self.world, self.learner
+        for network in (learner.model, *([] if learner.average is None else [learner.average.model])):
+            world.copy_from_first(network)
         if not self.done and self.inside is None:
             world.on_first(lambda: save_state(self.unfinished, learner, 0, self.history))
         self.tell(
@@ -290,6 +290,10 @@ def _refuse_empty_shares(recipe: Recipe, samples: int, world: World) -> None:
             f" parts: expected one sample at least in each part for each of {world.size} processes; choose another"
             " batch_size"
         )
+
+
+def _curves(folder: str | Path | None, world: World, first_epoch: int) -> Curves:
+    return NoCurves() if folder is None or world.rank else TensorBoard(folder, first_epoch)
 
 
 def _local_rank() -> int:

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import re
+import socket
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from snn_energy.cli import app
 from snn_energy.models import load_checkpoint
-from snn_energy.training import state_path
+from snn_energy.training import recipe_names, state_path
+
+ROOT = Path(__file__).resolve().parents[2]
 
 QUICK = ["--data", "digits", "--epochs", "2", "--time-steps", "2", "--widths", "4", "--batch-size", "256"]
 
@@ -51,6 +58,60 @@ def test_a_recipe_can_be_changed(run, tmp_path):
     assert (recipe["epochs"], recipe["learning_rate"], recipe["seed"], recipe["batch_size"]) == (1, 0.05, 3, 64)
 
 
+def test_a_file_of_the_users_own_and_any_value(run, tmp_path):
+    (tmp_path / "mine.toml").write_text('dataset = "digits"\nepochs = 3\nsnap_bits = 0\n[model_args]\nwidths = [4]\n')
+    changes = ["--set", "augmentation={}", "--set", "optimizer=adamw", "--set", "validation=100"]
+    result = run("--config", "mine.toml", "--epochs", "1", "--lr", "0.01", "--batch-size", "256", *changes)
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert re.search(r"train accuracy [\d.]+%  validation [\d.]+%  lr 0", result.stdout)
+    record = load_checkpoint(tmp_path / "mine.pt").training
+    recipe = record["recipe"]
+    assert (recipe["epochs"], recipe["optimizer"], recipe["augmentation"]) == (1, "adamw", {})
+    assert record["command"] == (
+        "snn-energy train --config mine.toml --epochs 1 --lr 0.01 --batch-size 256"
+        " --set 'augmentation={}' --set optimizer=adamw --set validation=100"
+    )
+    assert (tmp_path / "mine.pt.csv").read_text().startswith("epoch,phase,loss,train_accuracy,validation_accuracy,")
+
+
+def test_recipes_are_listed(run):
+    result = run("--list-recipes")
+    assert result.exit_code == 0
+    assert re.search(r"^digits-cnn +spiking-cnn +digits +T = 4, 17 epochs$", result.stdout, re.MULTILINE)
+    assert [line.split()[0] for line in result.stdout.splitlines()] == list(recipe_names())
+
+
+def started(tmp_path, words, size):
+    """Run the command in `size` processes, as a launcher would start them."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = str(probe.getsockname()[1])
+    shared = {"WORLD_SIZE": str(size), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "PYTHONPATH": str(ROOT)}
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-m", "snn_energy", "train", *words],
+            env=os.environ | shared | {"RANK": str(rank), "LOCAL_RANK": str(rank), "OMP_NUM_THREADS": "1"},
+            cwd=tmp_path,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in range(size)
+    ]
+    return [(*process.communicate(timeout=200), process.returncode) for process in processes]
+
+
+@pytest.mark.slow
+def test_several_processes_speak_once(tmp_path):
+    (out, err, code), second = started(tmp_path, [*QUICK, "--out", "x.pt"], 2)
+    assert (err, code, second) == ("", 0, ("", "", 0))
+    assert out.splitlines()[-1] == "wrote x.pt; see its energy with: snn-energy profile x.pt"
+    assert load_checkpoint(tmp_path / "x.pt").training["processes"] == 2
+    (out, err, code), second = started(tmp_path, [*QUICK, "--resume"], 2)
+    assert (out, code, second) == ("", 2, ("", "", 2))
+    assert err == "error: digits.pt.resume: no unfinished training to resume; start it without resume\n"
+
+
 def test_ctrl_c_says_how_to_go_on_and_going_on_works(run, tmp_path, monkeypatch):
     import snn_energy.cli.train as command
 
@@ -89,6 +150,11 @@ def test_ctrl_c_says_how_to_go_on_and_going_on_works(run, tmp_path, monkeypatch)
         ("", 2, "nothing to train: give --recipe (cifar10-cpu, "),
         ("--recipe digit-cnn", 2, "unknown recipe 'digit-cnn': did you mean 'digits-cnn'?"),
         ("--data digit", 2, "unknown data set 'digit': did you mean 'digits'?"),
+        ("--recipe digits-cnn --config x.toml", 2, "expected --recipe or --config (got both: digits-cnn and x.toml)"),
+        ("--config x.toml", 2, "x.toml: no such recipe file; shipped recipes: cifar10-cpu"),
+        ("--data digits --set epochs=x", 2, "--set: epochs must be an integer from 1 (got 'x')"),
+        ("--data digits --save-every 0", 2, "save_every must be a number of batches >= 1 (got 0)"),
+        ("--data digits --device tpu", 2, "unknown device 'tpu'"),
         ("--data digits --epochs 0", 2, "recipe: epochs must be an integer from 1 (got 0)"),
         ("--data digits --lr -1", 2, "recipe: learning_rate must be a number from 0 (got -1.0)"),
         ("--data digits --widths 4,x", 2, "--widths must be integers >= 1 with commas between them"),

@@ -68,6 +68,7 @@ HEAVY = {
     "sklearn",
     "tonic",
     "h5py",
+    "tensorboard",
 }
 
 # `python -m snn_energy.reporting.rebuild` is a command line of its own.

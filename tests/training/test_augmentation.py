@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 from hypothesis import given
+from hypothesis import settings as limits
 from hypothesis import strategies as st
 
 from snn_energy.errors import DataError, UsageError
@@ -106,6 +107,7 @@ def test_shape_type_and_input_stay(shape, seed, policy):
     assert changed.data_ptr() != pixels.data_ptr()
 
 
+@limits(max_examples=20)
 @given(seeds)
 def test_everything_comes_from_the_generator(seed):
     pixels, augmentation = pictures(16), make_augmentation(FULL)
@@ -117,6 +119,18 @@ def test_everything_comes_from_the_generator(seed):
         mixed, targets = augmentation.mix(changed.float(), torch.arange(16) % 5, 5, generator)
         results.append((changed, mixed, targets, generator.get_state()))
     assert all(torch.equal(a, b) for a, b in zip(*results, strict=True))
+
+
+@limits(max_examples=20)
+@given(seeds, st.sampled_from(["autoaugment-cifar10", "randaugment"]))
+def test_mixed_precision_around_it_changes_nothing(seed, policy):
+    pixels = pictures(16, seed=seed)
+    settings = {key: value for key, value in FULL.items() if not key.startswith("randaugment")} | {"policy": policy}
+    augmentation, x = make_augmentation(settings), pixels.float() / 255
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        reduced = augmentation(pixels, seeded(seed)), *augmentation.mix(x, torch.arange(16) % 5, 5, seeded(seed))
+    whole = augmentation(pixels, seeded(seed)), *augmentation.mix(x, torch.arange(16) % 5, 5, seeded(seed))
+    assert all(torch.equal(a, b) for a, b in zip(reduced, whole, strict=True))
 
 
 @given(shapes, seeds, st.sampled_from(["mixup", "cutmix"]), st.floats(0.05, 5))

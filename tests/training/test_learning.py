@@ -166,6 +166,7 @@ def test_a_network_that_cannot_be_compiled(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torch's own, while it compiles
 def test_compiled_training_saves_the_plain_names(tmp_path):
     recipe = replace(TINY, epochs=1)
     plain, compiled = (train(replace(recipe, compile=c), out=tmp_path / f"{c}.pt") for c in (False, True))
@@ -187,7 +188,9 @@ def test_held_out_samples_are_the_rest(tmp_path):
     assert parts.validation.labels.bincount(minlength=10).min() > 5, "drawn from everywhere"
     assert torch.equal(load_splits(recipe).validation.images, parts.validation.images)
     assert not torch.equal(load_splits(replace(recipe, seed=6)).validation.images, parts.validation.images)
-    with pytest.raises(UsageError, match=r"validation must be less than the 1437 training samples of digits \(got 1437"):
+    with pytest.raises(
+        UsageError, match=r"validation must be less than the 1437 training samples of digits \(got 1437"
+    ):
         load_splits(replace(recipe, validation=1437))
 
 
@@ -301,7 +304,7 @@ def test_a_penalty_acts_is_logged_and_goes_on(tmp_path):
 
     with pytest.raises(KeyboardInterrupt):
         train(recipe, out=again, penalty=Quiet(0.02), progress=stop, save_every=3)
-    with pytest.raises(UsageError, match="begun with penalty = {'name': 'quiet', 'weight': 0.02} .got None."):
+    with pytest.raises(UsageError, match=r"begun with penalty = {'name': 'quiet', 'weight': 0.02} .got None."):
         train(recipe, out=again, resume=True)
     train(recipe, out=again, resume=True, penalty=Quiet(0.02))
     states = [load_checkpoint(path).model.state_dict() for path in (out, again)]

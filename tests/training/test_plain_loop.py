@@ -82,6 +82,7 @@ def test_same_weights_as_the_plain_loop(tmp_path, flip):
     assert all(torch.equal(got[name], expected[name]) for name in got)
 
 
+@pytest.mark.slow
 def test_digits_recipe_gives_the_recorded_figures(tmp_path):
     # Spikes turn the last bit of a sum into another path, so on another machine the figures are near, not equal.
     result = train(find_recipe("digits-cnn"), out=tmp_path / "a.pt")

@@ -21,7 +21,6 @@ from snn_energy.training import (
     evaluate,
     find_recipe,
     load_images,
-    log_path,
     recipe_names,
     state_path,
     train,

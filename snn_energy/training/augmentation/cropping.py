@@ -44,18 +44,26 @@ def resized_parts(pixels: Tensor, top: Tensor, left: Tensor, rows: Tensor, colum
     Rounded after the columns and again after the rows, as Pillow does.
     """
     height, width = pixels.shape[-2:]
-    down = _interpolation(top, rows, height).to(pixels.device)
-    across = _interpolation(left, columns, width).to(pixels.device)
-    values = torch.matmul(pixels.to(torch.float32), across[:, None].mT).add_(0.5).floor_()
-    return torch.matmul(down[:, None], values).add_(0.5).floor_().to(torch.uint8)
+    across = _between(pixels.to(torch.float32), left, columns, width)
+    return _between(across.mT, top, rows, height).mT.to(torch.uint8).contiguous()
 
 
-def _interpolation(start: Tensor, length: Tensor, size: int) -> Tensor:
-    """Weights float32 `n size size` that make `size` pixels out of those from `start` to `start + length`."""
-    pixel = torch.arange(size, device=start.device, dtype=torch.float64)
-    middle = (pixel + 0.5) * (length / size)[:, None] - 0.5
+def _between(values: Tensor, start: Tensor, length: Tensor, size: int) -> Tensor:
+    """Return `n c h size`: the pixels from `start` to `start + length` of the last axis, interpolated and rounded.
+
+    By taking neighbours, not as a matrix product: autocast and the like would cut its precision.
+    """
+    middle = (torch.arange(size, device=start.device) + 0.5) * (length / size)[:, None] - 0.5
     source = start[:, None] + middle.clamp_min(0).minimum(length[:, None] - 1)
-    return (1 - (source[:, :, None] - pixel).abs()).clamp_min(0).to(torch.float32)
+    before = source.floor()
+    after = (before + 1).minimum((start + length - 1)[:, None])
+
+    def taken(places: Tensor) -> Tensor:
+        return values.gather(3, places.to(values.device, torch.int64)[:, None, None].expand(*values.shape[:3], -1))
+
+    share = (source - before).to(values)[:, None, None]
+    first = taken(before)
+    return (first + (taken(after) - first) * share + 0.5).floor()
 
 
 def cutout(pixels: Tensor, generator: torch.Generator, side: int, fill: int) -> Tensor:

@@ -14,12 +14,13 @@ def shift_and_flip(pixels: Tensor, generator: torch.Generator, shift: int, flip:
     networks were trained with: their order is part of the recipe.
     """
     n, channels, height, width = pixels.shape
+    place = generator.device
     padded = torch.nn.functional.pad(pixels, (shift,) * 4)
-    offsets = torch.randint(0, 2 * shift + 1, (2, n, 1), generator=generator)
-    rows = offsets[0] + torch.arange(height)
-    columns = offsets[1] + torch.arange(width)
+    offsets = torch.randint(0, 2 * shift + 1, (2, n, 1), generator=generator, device=place)
+    rows = offsets[0] + torch.arange(height, device=place)
+    columns = offsets[1] + torch.arange(width, device=place)
     if flip:
-        mirrored = torch.randint(0, 2, (n, 1), generator=generator, dtype=torch.bool)
+        mirrored = torch.randint(0, 2, (n, 1), generator=generator, device=place, dtype=torch.bool)
         columns = torch.where(mirrored, columns.flip(1), columns)
     places = (rows[:, :, None] * padded.shape[-1] + columns[:, None, :]).to(pixels.device)
     moved = gathered(padded.flatten(2), places.view(n, 1, -1))

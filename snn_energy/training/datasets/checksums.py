@@ -27,8 +27,11 @@ def check_bytes(where: str, content: bytes, digest: str) -> None:
 def check_file(path: Path, digest: str) -> None:
     """Raise DataError unless the file has this checksum; it is read piece by piece."""
     algorithm = ALGORITHMS[len(digest)]
-    with path.open("rb") as file:
-        found = hashlib.file_digest(file, lambda: hashlib.new(algorithm, usedforsecurity=False)).hexdigest()
+    try:
+        with path.open("rb") as file:
+            found = hashlib.file_digest(file, lambda: hashlib.new(algorithm, usedforsecurity=False)).hexdigest()
+    except OSError as problem:
+        raise DataError(f"{path}: cannot read this file ({problem.strerror}); check its rights") from None
     _compare(str(path), found, digest)
 
 
