@@ -123,7 +123,7 @@ def train_command(
       snn-energy train --config mine.toml --set epochs=5 --set augmentation.flip=true
       snn-energy train --data digits --epochs 5 --time-steps 2 --widths 8,16
       snn-energy train --recipe fashion-cnn --out fashion-cnn.pt --resume
-      snn-energy train --recipe digits-cnn --energy-target-uj 0.1 --hardware horowitz-45nm-fp32
+      snn-energy train --recipe digits-cnn --energy-target-uj 0.1
       torchrun --nproc-per-node 2 -m snn_energy train --recipe digits-cnn
     """
     from snn_energy.errors import UsageError
