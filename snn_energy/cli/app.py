@@ -8,13 +8,15 @@ from typing import Annotated, Any
 
 import typer
 
-from snn_energy.cli import export, hardware, plot, price, profile, report, selftest, train
+from snn_energy.cli import export, hardware, pareto, plot, price, profile, report, selftest, sensitivity, train
 from snn_energy.cli.group import Group, RootGroup
 
 COMMANDS: Mapping[str, Callable[..., Any] | typer.Typer] = {
     "profile": profile.profile_command,
     "price": price.price_command,
     "train": train.train_command,
+    "sensitivity": sensitivity.sensitivity_command,
+    "pareto": pareto.pareto_command,
     "plot": plot.plot_command,
     "report": report.report_command,
     "export": export.app,

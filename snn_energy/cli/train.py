@@ -18,6 +18,7 @@ from snn_energy.cli.sharing import shared_run
 
 if TYPE_CHECKING:
     from snn_energy.training import EpochDone, Event, Recipe, TrainResult
+    from snn_energy.training.penalty import Penalty
 
 
 PLACES = ("--out", "--data-dir", "--save-every", "--tensorboard")
@@ -88,6 +89,24 @@ def train_command(
     tensorboard: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="Write TensorBoard logs here.", show_default=False)
     ] = None,
+    energy_weight: Annotated[
+        float | None,
+        typer.Option(
+            metavar="W", help="Add W x energy / energy of a spike everywhere to the loss.", show_default=False
+        ),
+    ] = None,
+    energy_target_uj: Annotated[
+        float | None,
+        typer.Option(
+            metavar="UJ", help="Pull the energy per inference below this, in microjoules.", show_default=False
+        ),
+    ] = None,
+    hardware: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME|PATH", help="Prices of that energy; default: horowitz-45nm-fp32.", show_default=False
+        ),
+    ] = None,
     _list: Annotated[
         bool, typer.Option("--list-recipes", help="List the shipped recipes.", callback=_list_recipes, is_eager=True)
     ] = False,
@@ -104,6 +123,7 @@ def train_command(
       snn-energy train --config mine.toml --set epochs=5 --set augmentation.flip=true
       snn-energy train --data digits --epochs 5 --time-steps 2 --widths 8,16
       snn-energy train --recipe fashion-cnn --out fashion-cnn.pt --resume
+      snn-energy train --recipe digits-cnn --energy-target-uj 0.1
       torchrun --nproc-per-node 2 -m snn_energy train --recipe digits-cnn
     """
     from snn_energy.errors import UsageError
@@ -135,10 +155,18 @@ def train_command(
         "--device": None if device == "cpu" else device,
         "--threads": threads,
         "--tensorboard": tensorboard,
+        "--energy-weight": energy_weight,
+        "--energy-target-uj": energy_target_uj,
+        "--hardware": hardware,
     }
     import torch
 
     from snn_energy.training import train
+    from snn_energy.tuning import energy_penalty
+
+    penalty = energy_penalty(hardware or "horowitz-45nm-fp32", energy_weight, energy_target_uj)
+    if penalty is None and hardware is not None:
+        raise UsageError("--hardware prices an energy: give --energy-weight or --energy-target-uj as well")
 
     if threads is not None:
         torch.set_num_threads(threads)
@@ -152,7 +180,7 @@ def train_command(
         # The record in the checkpoint names what decides the weights, not where files lie on this machine.
         recorded = _command({flag: value for flag, value in words.items() if flag not in PLACES})
         with ExitStack() as stack:
-            listener = _Listener(stack)
+            listener = _Listener(stack, penalty)
             try:
                 result = train(
                     plan,
@@ -164,6 +192,7 @@ def train_command(
                     device=device,
                     save_every=save_every,
                     tensorboard=tensorboard,
+                    penalty=penalty,
                 )
             except KeyboardInterrupt:
                 stack.close()
@@ -190,8 +219,8 @@ def _say(result: TrainResult) -> None:
 class _Listener:
     """Draws one bar over the whole training and prints one line for each epoch."""
 
-    def __init__(self, stack: ExitStack) -> None:
-        self.stack = stack
+    def __init__(self, stack: ExitStack, penalty: Penalty | None = None) -> None:
+        self.stack, self.penalty = stack, penalty
         self.advance: Advance | None = None
         self.where = "before the first epoch"
         self.epoch = ""
@@ -215,9 +244,10 @@ class _Listener:
             self.epoch = f" accuracy {event.train_accuracy:.1%}"
             self.where = f"after epoch {event.epoch} of {event.epochs}"
             held_out = "" if event.validation_accuracy is None else f"  validation {event.validation_accuracy:.2%}"
+            spent = "" if self.penalty is None else f"  energy {self.penalty.record()['energy_uj']:.4g} uJ"
             print_line(
                 f"epoch {event.epoch:>{len(str(event.epochs))}}/{event.epochs}  {event.phase:<5}  "
-                f"loss {event.loss:.4f}  train accuracy {event.train_accuracy:.2%}{held_out}  "
+                f"loss {event.loss:.4f}  train accuracy {event.train_accuracy:.2%}{held_out}{spent}  "
                 f"lr {event.learning_rate:.4f}  {event.seconds:.1f} s{self._left(event)}"
             )
         elif isinstance(event, EvaluationProgress) and self.advance is not None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
 
-from snn_energy.costing import arithmetic  # noqa: F401  registers its methods
+from snn_energy.costing import arithmetic, published  # noqa: F401  they register their methods
 from snn_energy.costing.methods import METHODS
 from snn_energy.costing.report import Report
 from snn_energy.counting.counts import Trace
@@ -24,7 +24,7 @@ def price(trace: Trace, hardware: str | Path | Hardware = DEFAULT_HARDWARE, meth
     Args:
         trace: what happened.
         hardware: name of a shipped profile, path of a TOML file, or a loaded profile.
-        method: `arithmetic`, or `arithmetic-zero-skipping`.
+        method: `arithmetic`, or `arithmetic-zero-skipping`; `every-operation-ac` is how some published claims count.
 
     Raises:
         UsageError: unknown method or hardware.

@@ -20,6 +20,9 @@ folder, no date and no version, so that equal counts give equal bytes on every m
 | second_opinion_missing | why there is none, or null                                                |
 | stopping               | of a run that may stop early: {target, precision, reached, samples,       |
 |                        | minimum_samples}, precisions as shares of the mean, or null               |
+| both_countings         | of the windowed networks only: synaptic energies of one inference,        |
+|                        | {strict_pj, published_pj, dense_ann_pj, strict_ratio, published_ratio},   |
+|                        | see `costing.published`                                                   |
 """
 
 from __future__ import annotations
@@ -37,6 +40,7 @@ from snn_energy.baselines.comparison import Comparison, compare
 from snn_energy.baselines.second_opinion import SecondOpinion, second_opinion
 from snn_energy.baselines.twin import TIME_ATTRIBUTES, ann_twin, at_one_step, steps_kept
 from snn_energy.costing.pricing import DEFAULT_HARDWARE, DEFAULT_METHOD, price
+from snn_energy.costing.published import BothCountings, both_countings
 from snn_energy.costing.report import Report
 from snn_energy.costing.stopping import Stopper, Stopping, checked_target
 from snn_energy.counting.counts import Trace, record_fields
@@ -51,6 +55,9 @@ from snn_energy.reporting.passes import Batches, Pass, Steps
 
 DENSE = "arithmetic"
 ZERO_SKIPPING = "arithmetic-zero-skipping"
+
+CLAIMED = ("windowed-cnn", "windowed-rnn")
+"""Networks of a published energy claim, whose report shows both countings."""
 
 AXES: dict[str, tuple[int, int | None]] = {"N": (0, None), "TN": (1, 0), "NT": (0, 1)}
 """Layout -> the axis of the samples and the axis of the time steps."""
@@ -83,6 +90,8 @@ class Assessment:
     checkpoint: str | None = None
     stopping: Stopping | None = None
     """How a run that may stop early ended."""
+    both_countings: BothCountings | None = None
+    """Counted and as published, for the networks of a published claim."""
 
     @property
     def report_zero_skipping(self) -> Report | None:
@@ -109,6 +118,7 @@ class Assessment:
             "second_opinion": None if self.second_opinion is None else _opinion(self.second_opinion),
             "second_opinion_missing": self.second_opinion_missing,
             "stopping": None if self.stopping is None else record_fields(self.stopping),
+            **({} if self.both_countings is None else {"both_countings": self.both_countings.to_dict()}),
         }
 
     def to_json(self, indent: int | None = 2) -> str:
@@ -216,6 +226,7 @@ def assess(
         "dataset": dataset,
         "model_name": model_name,
         "checkpoint": checkpoint,
+        "both_countings": both_countings(facts, profile) if model_name in CLAIMED else None,
     }
     if not baseline:
         return Assessment(**named, baseline_missing="not asked for")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import Any
 
+from snn_energy.costing.published import EVERY_OPERATION_AC
 from snn_energy.reporting.document import Document
 from snn_energy.reporting.numbers import (
     ENERGY_DECIMALS,
@@ -22,6 +23,11 @@ Fact = tuple[str, str]
 COMPONENTS = (("mac", "MACs"), ("ac", "ACs"), ("neuron", "neuron updates"), ("other", "other arithmetic"))
 COMPARED = (("arithmetic", "ANN, dense"), ("arithmetic-zero-skipping", "ANN, zero-skipping"))
 
+CONVENTIONS = {
+    EVERY_OPERATION_AC: "published claims count like this: each dense operation an accumulate, times its layer's rate; "
+    "no count, and no neuron, bias or element-wise arithmetic in it"
+}
+"""Method -> what to say beside its energy."""
 
 TWIN_NOTE = (
     "the ANN is the network's twin: ReLU in place of every neuron, T = 1, the SNN's weights; an ANN "
@@ -44,10 +50,12 @@ def facts(document: Document) -> list[Fact]:
     return [
         *_accuracy(document),
         _energy(document),
+        *_convention(document),
         *_repeated(document),
         *_distribution(document),
         *_stopping(document),
         *_baseline(document),
+        *_both_countings(document),
         *_second_opinion(document),
         _certificate(document),
         *_detected(document),
@@ -105,6 +113,12 @@ def _energy(document: Document) -> Fact:
     )
     text = f"{fixed(steps, ENERGY_DECIMALS)} {unit} per inference"
     return "energy", f"{text} = {split}" if split else text
+
+
+def _convention(document: Document) -> list[Fact]:
+    """What a reader of the energy must know about the method; the counting methods need no word."""
+    text = CONVENTIONS.get(str(document.get("method")))
+    return [] if text is None else [("convention", text)]
 
 
 def _repeated(document: Document) -> list[Fact]:
@@ -187,6 +201,28 @@ def _baseline(document: Document) -> list[Fact]:
         found.append((label, _against(item, unit)))
     found.append(("", TWIN_NOTE))
     return found
+
+
+def _both_countings(document: Document) -> list[Fact]:
+    """What a published ratio comes down to; only networks of such a claim have these keys."""
+    both = document.get("both_countings")
+    if not both:
+        return []
+    unit = energy_unit(both["dense_ann_pj"])
+
+    def side(name: str) -> str:
+        value = both[f"{name}_ratio"]
+        share = "" if value is None else f" ({ratio(value)} times less than the ANN)"
+        return f"{energy(both[f'{name}_pj'], unit)}{share}"
+
+    return [
+        (
+            "both countings",
+            f"synapses alone, against {energy(both['dense_ann_pj'], unit)} of a dense ANN of the same shape: "
+            f"{side('strict')} as counted; {side('published')} as the published claim counts (every operation an "
+            "accumulate, those on real-valued operands too)",
+        )
+    ]
 
 
 def _against(item: dict[str, Any], unit: tuple[str, int]) -> str:

@@ -85,6 +85,10 @@ COMPARISON: Fields = {
     "ratio_low": _or_null(SHARE),
     "ratio_high": _or_null(SHARE),
 }
+BOTH_COUNTINGS: Fields = {
+    **dict.fromkeys(("strict_pj", "published_pj", "dense_ann_pj"), ENERGY),
+    **dict.fromkeys(("strict_ratio", "published_ratio"), _or_null(SHARE)),
+}
 UNPRICED: Fields = {"action": TEXT, "count": WHOLE, "reason": TEXT}
 OPERATOR: Fields = {"name": TEXT}
 UNCOUNTED: Fields = {"name": TEXT, "modules": TEXTS, "bound": WHOLE}
@@ -94,6 +98,7 @@ OPTIONAL: Mapping[str, Fields] = {
     "stopping": STOPPING,
     "accuracy": ACCURACY,
     "second_opinion": OPINION,
+    "both_countings": BOTH_COUNTINGS,
 }
 """Objects that may be null or missing."""
 

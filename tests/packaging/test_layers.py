@@ -33,6 +33,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "inputs": {"models", "training"},
     "exporting": {"counting"},
     "selftest": {"counting", "models"},
+    "tuning": {"counting", "hardware", "costing", "models"},
     "reporting": {"counting", "hardware", "costing", "baselines", "models", "training", "inputs"},
     "cli": {
         "counting",
@@ -45,6 +46,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "exporting",
         "reporting",
         "selftest",
+        "tuning",
     },
     "__main__": {"cli"},
 }
