@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields
+from typing import Any
 
+from snn_energy.errors import UsageError
 from snn_energy.hardware.actions import ACTIONS
 from snn_energy.hardware.records import Hardware
-from snn_energy.hardware.schema import FORMATS
+from snn_energy.hardware.schema import FORMATS, PROFILE
 from snn_energy.hardware.vocabulary import CATEGORIES, COVERABLE, LIMITS, TRAITS
 from snn_energy.hardware.wording import bare, shown
 
@@ -19,7 +21,14 @@ def profile_template(name: str, base: Hardware) -> str:
     """TOML text of a profile called `name` with the tables of `base` and none of its facts.
 
     Every blank breaks the schema until it is filled in, so checking the file lists what is still to do.
+
+    Raises
+    ------
+    UsageError
+        No profile may be called `name`.
     """
+    if not PROFILE[FORMATS[-1]]["name"].accepts(name):
+        raise UsageError(f"name must be {PROFILE[FORMATS[-1]]['name'].expected} (got {shown(name)})")
     lines = [
         f"# A hardware profile to fill in. To see what is left: snn-energy hardware check {name}.toml",
         "# A number that no publication states stays out: name the action under [unpriced] with the reason instead.",
@@ -54,9 +63,9 @@ def _optional(base: Hardware) -> Iterator[str]:
         yield f"# {key} = {shown(getattr(base, key)) if getattr(base, key) is not None else BLANK}"
 
 
-def _entry(entry: object, unit: str, base: str) -> Iterator[str]:
+def _entry(entry: Any, unit: str, base: str) -> Iterator[str]:
     """Lines of one entry: what it says of itself is kept, what a publication must say is left blank."""
-    facts = {field.name: getattr(entry, field.name) for field in fields(entry)}  # type: ignore[arg-type]
+    facts = {field.name: getattr(entry, field.name) for field in fields(entry)}
     value, bounds = facts[f"value{unit}"], facts.get(f"range{unit}")
     said = f"{shown(list(value)) if isinstance(value, tuple) else shown(value)}{unit.replace('_', ' ')}"
     yield f'value = "{BLANK}"  # {base}: {said}'
@@ -71,15 +80,15 @@ def _entry(entry: object, unit: str, base: str) -> Iterator[str]:
     yield '# confidence = "high"  # high: the primary text read; medium: a copy or one quotation; low: unclear'
 
 
-def _sections(base: Hardware) -> list[tuple[str, Mapping[str, object], str, object]]:
+def _sections(base: Hardware) -> list[tuple[str, Mapping[str, Any], str, Callable[[str], str]]]:
     known = {**LIMITS, **TRAITS}
     return [
         ("energy_pj", base.energy_pj, "_pj", lambda key: ACTIONS[key]),
-        ("memory_pj", base.memory_pj, "_pj", lambda key: "pJ of one access, which moves access_bits bits"),
-        ("event_pj", base.event_pj, "_pj", lambda key: "pJ of one"),
-        ("timing_ns", base.timing_ns, "_ns", lambda key: "ns of one"),
+        ("memory_pj", base.memory_pj, "_pj", lambda _: "pJ of one access, which moves access_bits bits"),
+        ("event_pj", base.event_pj, "_pj", lambda _: "pJ of one"),
+        ("timing_ns", base.timing_ns, "_ns", lambda _: "ns of one"),
         ("limits", base.limits, "", lambda key: known[key]),
-        ("system", base.system, "", lambda key: "the unit is the end of the name"),
+        ("system", base.system, "", lambda _: "the unit is the end of the name"),
     ]
 
 
