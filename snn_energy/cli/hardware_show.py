@@ -53,6 +53,10 @@ def number(value: float) -> str:
     return f"{value:.12g}"
 
 
+def _three_digits(value: float) -> str:
+    return f"{value:.3g}"
+
+
 def _sections(profile: Hardware) -> list[tuple[str, Mapping[str, Any], str, str]]:
     return [
         ("action", profile.energy_pj, "_pj", "pJ"),
@@ -69,12 +73,13 @@ def _print_numbers(heading: str, entries: Mapping[str, Any], key: str, unit: str
 
     if not entries:
         return
-    table = Table(heading, box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False)
+    table.add_column(heading, no_wrap=True)
     table.add_column(unit, justify="right", max_width=20)
     table.add_column("evidence", max_width=11)
     table.add_column("source", overflow="fold")
     for name, entry in entries.items():
-        table.add_row(name, _value(entry, key), _evidence(entry, key), _where(entry))
+        table.add_row(name, _value(entry, key), _evidence(entry), _where(entry))
     print_line("")
     print_block(table)
 
@@ -86,11 +91,11 @@ def _value(entry: Any, key: str) -> str:
     if isinstance(value, tuple):
         return ", ".join(map(number, value))
     bounds = getattr(entry, f"range{key}", None)
-    return number(value) + ("" if bounds is None else f" ({' to '.join(map(number, bounds))})")
+    write = _three_digits if entry.evidence == "scaled" else number  # a rule of thumb deserves no more
+    return write(value) + ("" if bounds is None else f" ({' to '.join(map(write, bounds))})")
 
 
-def _evidence(entry: Any, key: str) -> str:
-    del key
+def _evidence(entry: Any) -> str:
     return str(entry.evidence) + (", low" if entry.confidence == "low" else "")
 
 

@@ -34,7 +34,7 @@ def profile_template(name: str, base: Hardware) -> str:
         "# A number that no publication states stays out: name the action under [unpriced] with the reason instead.",
         f"format = {FORMATS[-1]}",
         f'name = "{name}"  # the file name without .toml',
-        f'title = "{BLANK}"  # one line: who published it, the node, what it is',
+        f'title = " "  # one line: who published it, the node, what it is',
         f'class = "{base.category or BLANK}"  # {_choices(CATEGORIES)}',
         f'integer_spikes = "{base.integer_spikes}"  # accumulate-per-unit: n accumulates; graded-mac: one MAC',
         *_optional(base),
@@ -44,7 +44,7 @@ def profile_template(name: str, base: Hardware) -> str:
             lines += ["", f"[{section}.{bare(key)}]  # {meaning(key)}", *_entry(entry, unit, base.name)]
     if base.included or base.scope == "all-in":
         lines += ["", "[included]  # what the prices above contain: an action, " + _choices(COVERABLE)]
-        lines += [f'{bare(key)} = "{within}"' for key, within in base.included.items()]
+        lines += [f'{bare(key)} = "{within}"  # so {base.name} has it' for key, within in base.included.items()]
     if base.unpriced:
         lines += ["", "[unpriced]  # actions without a price, each with the reason"]
         lines += [f'{bare(key)} = " "  # why nothing is published' for key in base.unpriced]
@@ -67,7 +67,7 @@ def _entry(entry: Any, unit: str, base: str) -> Iterator[str]:
     """Lines of one entry: what it says of itself is kept, what a publication must say is left blank."""
     facts = {field.name: getattr(entry, field.name) for field in fields(entry)}
     value, bounds = facts[f"value{unit}"], facts.get(f"range{unit}")
-    said = f"{shown(list(value)) if isinstance(value, tuple) else shown(value)}{unit.replace('_', ' ')}"
+    said = f"{shown(list(value)) if isinstance(value, tuple) else shown(value)}{_UNITS[unit]}"
     yield f'value = "{BLANK}"  # {base}: {said}'
     if bounds is not None:
         yield f"# range = [{bounds[0]:g}, {bounds[1]:g}]  # of {base}: the lowest and the highest published value"
@@ -90,6 +90,9 @@ def _sections(base: Hardware) -> list[tuple[str, Mapping[str, Any], str, Callabl
         ("limits", base.limits, "", lambda key: known[key]),
         ("system", base.system, "", lambda _: "the unit is the end of the name"),
     ]
+
+
+_UNITS = {"_pj": " pJ", "_ns": " ns", "": ""}
 
 
 def _choices(words: Mapping[str, str]) -> str:
