@@ -34,7 +34,7 @@ def profile_template(name: str, base: Hardware) -> str:
         "# A number that no publication states stays out: name the action under [unpriced] with the reason instead.",
         f"format = {FORMATS[-1]}",
         f'name = "{name}"  # the file name without .toml',
-        f'title = " "  # one line: who published it, the node, what it is',
+        'title = " "  # one line: who published it, the node, what it is',
         f'class = "{base.category or BLANK}"  # {_choices(CATEGORIES)}',
         f'integer_spikes = "{base.integer_spikes}"  # accumulate-per-unit: n accumulates; graded-mac: one MAC',
         *_optional(base),
