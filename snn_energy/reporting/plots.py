@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from snn_energy.errors import UsageError
 from snn_energy.reporting.document import Document
-from snn_energy.reporting.facts import headline
+from snn_energy.reporting.facts import headline, without_price
 from snn_energy.reporting.layout import row_energy
 from snn_energy.reporting.numbers import energy, energy_unit
 
@@ -200,7 +200,7 @@ def _totals(document: Document) -> str:
     unit = energy_unit(snn)
     text = f"SNN {energy(snn, unit)}"
     for item in document.get("comparison", ()):
-        if item["method"] == "arithmetic":
+        if item["method"] == "arithmetic" and not without_price(document):
             text += f", ANN twin (dense) {energy(item['ann_energy_per_inference_pj'], unit)}"
     return f"{text} per inference on {document['hardware']['name']}"
 
