@@ -196,9 +196,10 @@ def _baseline(document: Document) -> list[Fact]:
     found: list[Fact] = []
     labels = dict(COMPARED)
     unit = energy_unit(document["totals"]["energy_per_inference_pj"])
+    missing = without_price(document)
     for item in document["comparison"]:
         label = labels.get(item["method"], f"ANN, {item['method']}")
-        found.append((label, _against(item, unit)))
+        found.append((label, _against(item, unit, missing)))
     found.append(("", TWIN_NOTE))
     return found
 
@@ -225,7 +226,16 @@ def _both_countings(document: Document) -> list[Fact]:
     ]
 
 
-def _against(item: dict[str, Any], unit: tuple[str, int]) -> str:
+def without_price(document: Document) -> list[str]:
+    """Synaptic operations of the network or of its baseline that the hardware has no price for."""
+    sides = [side for side in (document, document.get("baseline")) if side]
+    priceless = {item["action"] for side in sides for item in side.get("unpriced", ())}
+    return [action for action in ("mac", "ac") if action in priceless]
+
+
+def _against(item: dict[str, Any], unit: tuple[str, int], missing: list[str]) -> str:
+    if missing:
+        return f"no ratio: this hardware has no price for {' and '.join(missing)}"
     ann, snn = (energy(item[f"{side}_energy_per_inference_pj"], unit) for side in ("ann", "snn"))
     value, low, high = item["ratio"], item["ratio_low"], item["ratio_high"]
     if value is None:
@@ -297,6 +307,10 @@ def _hardware(document: Document) -> list[Fact]:
             f"method {document.get('method', '')}",
         )
     ]
+    within: dict[str, list[str]] = {}
+    for part, action in hardware.get("included", {}).items():
+        within.setdefault(action, []).append(part)
+    found += [("included", f"the price of {action} contains {', '.join(parts)}") for action, parts in within.items()]
     used = {price["source"] for price in hardware.get("energy_pj", {}).values()}
     for key, source in hardware.get("sources", {}).items():
         if key in used:

@@ -75,7 +75,7 @@ def test_a_mistyped_command_gets_a_suggestion():
     assert result.stderr.splitlines()[-1] == 'Error: no command "hardwear"; did you mean "hardware"?'
     result = run("hardware", "zzz")
     assert result.exit_code == 2
-    assert result.stderr.splitlines()[-1] == 'Error: no command "zzz"; commands: list, show, check'
+    assert result.stderr.splitlines()[-1] == 'Error: no command "zzz"; commands: list, show, check, new, fit'
 
 
 def test_a_mistyped_option_is_wrong_usage():
