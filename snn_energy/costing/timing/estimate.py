@@ -1,0 +1,182 @@
+"""From a trace and a [latency] table to a latency: the engine's work, in cycles and seconds, with its bounds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from math import ceil, floor
+
+from snn_energy.costing.timing.dense import on_array
+from snn_energy.costing.timing.events import on_core
+from snn_energy.costing.timing.latency_records import Bottleneck, Latency, LayerLatency
+from snn_energy.costing.timing.records import EventDriven, StepSynchronous, Systolic, Timing
+from snn_energy.costing.timing.spans import Span, exactly
+from snn_energy.costing.timing.synchronous import on_cores
+from snn_energy.costing.timing.work import Row, Task, Work
+from snn_energy.counting.counts import MIXED, Trace
+from snn_energy.errors import TraceError, UsageError
+from snn_energy.hardware import Hardware
+
+NO_CLOCK = "the profile states no clock"
+ASYNCHRONOUS = "the machine has no clock: its times are stated in ns"
+PJ_PER_MW_S = 10**9
+
+
+def latency_of(trace: Trace, timing: Timing, hardware: Hardware, *, batch: int = 1) -> Latency:
+    """Latency of one inference, the mean over the samples of the trace.
+
+    Args:
+        trace: what happened; its counts are totals over `trace.samples`.
+        timing: the profile's [latency] table, as `latency_from_table` reads it.
+        hardware: says what integer spikes cost, and whether its energies contain leakage already (scope "all-in").
+        batch: inferences that run together; the times are then those of all of them. Dense arrays take their rows as
+            one product, pipelines take their time steps one behind the other, a sequential core repeats itself.
+
+    Raises:
+        TraceError: the trace holds no sample, or layers or samples differ in time steps on a machine whose time
+            depends on them.
+        UsageError: `batch` is no number of inferences.
+    """
+    if not trace.samples:
+        raise TraceError("latency: the trace holds no sample; trace at least one before asking for its time")
+    if batch < 1:
+        raise UsageError(f"latency: batch must be at least 1 (got {batch})")
+    engine = timing.engine
+    if trace.time_steps == MIXED and not isinstance(engine, Systolic):
+        raise TraceError(
+            f"latency: model {timing.model!r} needs one number of time steps (got samples or layers that differ); "
+            "trace inputs of one length at a time"
+        )
+    task = Task(
+        samples=trace.samples,
+        steps=trace.time_steps or 1,
+        batch=batch,
+        unit_spikes=hardware.integer_spikes == "accumulate-per-unit",
+    )
+    work, unit = _work(trace, timing, task), _Unit(timing)
+    total = Span(work.total.low, work.total.even, None if trace.coverage.uncounted else work.total.high)
+    cycles_low, cycles, cycles_high = unit.cycles(total)
+    seconds_low, seconds, seconds_high = unit.seconds(total)
+    static_pj, static_missing = _static(timing, hardware, seconds)
+    return Latency(
+        model=timing.model,
+        formula=work.formula,
+        rows=tuple(_row(row, unit) for row in work.rows),
+        time_steps=task.steps,
+        batch=batch,
+        cycles=cycles,
+        cycles_low=cycles_low,
+        cycles_high=cycles_high,
+        cycles_missing=(ASYNCHRONOUS if unit.in_ns else _unknown(work)) if cycles is None else None,
+        seconds=seconds,
+        seconds_low=seconds_low,
+        seconds_high=seconds_high,
+        seconds_missing=(_unknown(work) or NO_CLOCK) if seconds is None else None,
+        bottleneck=_bottleneck(work),
+        static_pj=static_pj,
+        static_missing=static_missing,
+        assumptions=(*work.assumptions, *_gaps(trace)),
+    )
+
+
+def _work(trace: Trace, timing: Timing, task: Task) -> Work:
+    engine = timing.engine
+    if isinstance(engine, Systolic):
+        return on_array(trace, timing, engine, task)
+    if isinstance(engine, EventDriven):
+        return on_core(trace, timing, engine, task)
+    return on_cores(trace, engine, task)
+
+
+@dataclass(frozen=True, slots=True)
+class _Unit:
+    """Turns an engine's own unit into cycles and seconds."""
+
+    timing: Timing
+
+    @property
+    def in_ns(self) -> bool:
+        return isinstance(self.timing.engine, StepSynchronous)
+
+    @property
+    def ticks_per_second(self) -> Fraction | None:
+        if self.in_ns:
+            return Fraction(10**9)
+        return None if self.timing.clock_mhz is None else self.timing.clock_mhz * 10**6
+
+    def cycles(self, span: Span) -> tuple[int | None, int | None, int | None]:
+        """Low, even and high in whole cycles: the lower bound rounded down, the others up."""
+        if self.in_ns:
+            return None, None, None
+        even = None if span.even is None else ceil(span.even)
+        return floor(span.low), even, None if span.high is None else ceil(span.high)
+
+    def seconds(self, span: Span) -> tuple[float | None, float | None, float | None]:
+        """Low, even and high in seconds: whole cycles of the clock, where there is one."""
+        rate = self.ticks_per_second
+        ends = (span.low, span.even, span.high) if self.in_ns else self.cycles(span)
+        if rate is None:
+            return None, None, None
+        low, even, high = (None if end is None else float(end / rate) for end in ends)
+        return low, even, high
+
+
+def _row(row: Row, unit: _Unit) -> LayerLatency:
+    low, even, high = unit.cycles(row.busy)
+    low_s, even_s, high_s = unit.seconds(row.busy)
+    return LayerLatency(
+        name=row.name,
+        part=row.part,
+        passes=row.passes,
+        cycles=even,
+        cycles_low=low,
+        cycles_high=high,
+        seconds=even_s,
+        seconds_low=low_s,
+        seconds_high=high_s,
+        compute_cycles=unit.cycles(row.compute)[1],
+        memory_cycles=None if row.memory is None else int(row.memory),
+        bottleneck=row.bottleneck,
+        note=row.note,
+    )
+
+
+def _static(timing: Timing, hardware: Hardware, seconds: float | None) -> tuple[float | None, str | None]:
+    """Leakage and idle power x time in pJ, or why there is none."""
+    if hardware.scope == "all-in":
+        return None, "the profile's all-in energies contain it already"
+    if timing.static_mw is None:
+        return None, "the profile states no static_power_mw"
+    if seconds is None:
+        return None, "it needs the time in seconds"
+    return float(timing.static_mw) * seconds * PJ_PER_MW_S, None
+
+
+def _unknown(work: Work) -> str | None:
+    """The first layer of unknown time, with the reason."""
+    return next((f"{row.name}: {row.note}" for row in work.rows if row.busy.even is None), None)
+
+
+def _bottleneck(work: Work) -> Bottleneck | None:
+    """What the rows' time goes to, summed over rows; None where a row's time is unknown."""
+    if _unknown(work) is not None:
+        return None
+    taken: dict[Bottleneck, Fraction] = {}
+    for row in work.rows:
+        memory = row.memory if row.bottleneck == "memory" else None
+        shares = row.shares if memory is None else (("memory", exactly(memory)),)
+        for name, span in shares:
+            taken[name] = taken.get(name, Fraction()) + (span.even or Fraction())
+    longest = max(taken.values(), default=Fraction())
+    return next((name for name, time in taken.items() if time == longest > 0), None)
+
+
+def _gaps(trace: Trace) -> Iterator[str]:
+    """What no engine times."""
+    if trace.time_steps is None and trace.neurons == ():
+        yield "no neuron layer tells the time steps: one is taken for all"
+    if trace.elementwise:
+        yield "arithmetic outside projections and neurons (pooling, normalisation, residual sums) takes no time"
+    if trace.coverage.uncounted:
+        yield "uncounted work takes time that is not in this: there is no upper bound"
