@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from snn_energy.hardware.actions import ACTIONS
+from snn_energy.hardware.machine_table import cited_sources, table_problems
 from snn_energy.hardware.schema import FORMAT, PRICE, PROFILE, SOURCE, Field, is_range, is_text
 from snn_energy.hardware.wording import bare, hint, shown
 
@@ -82,16 +83,23 @@ def _check_source_keys(document: Document, _stem: str) -> Problems:
         return
     sources = dict(_items(document, "sources"))
     prices = dict(_prices(document))
-    used = {action: price["source"] for action, price in prices.items() if is_text(price.get("source"))}
-    for action, key in used.items():
+    used = {f"energy_pj.{bare(name)}": each["source"] for name, each in prices.items() if is_text(each.get("source"))}
+    unsourced = len(used) < len(prices)
+    used |= cited_sources(dict(_items(document, "latency")))
+    for path, key in used.items():
         if key not in sources:
             advice = hint(key, sources, "sources") if sources else f"add [sources.{bare(key)}]"
-            yield f"energy_pj.{bare(action)}.source names no entry of sources (got {shown(key)}); {advice}"
-    if len(used) < len(prices):
+            yield f"{path}.source names no entry of sources (got {shown(key)}); {advice}"
+    if unsourced:
         return  # a price without a source is reported already; once it has one, unused sources will show
     for key in sources:
         if key not in used.values():
             yield f"sources.{bare(key)} is used by no price; remove it, or name it as the source of a price"
+
+
+def _check_latency(document: Document, _stem: str) -> Problems:
+    table = document.get("latency")
+    yield from table_problems(table) if isinstance(table, dict) else ()
 
 
 def _check_ranges(document: Document, _stem: str) -> Problems:
@@ -128,6 +136,7 @@ _RULES: tuple[Callable[[Document, str], Problems], ...] = (
     _check_unpriced,
     _check_sources,
     _check_source_keys,
+    _check_latency,
     _check_ranges,
     _check_one_scope,
 )

@@ -11,6 +11,7 @@ from typing import Any
 
 from snn_energy.errors import ProfileError, UsageError
 from snn_energy.hardware.checking import problems_of
+from snn_energy.hardware.machine_table import machine_from_table
 from snn_energy.hardware.records import Hardware, Price, Source
 
 
@@ -84,6 +85,7 @@ def parse_hardware(document: Mapping[str, Any], *, stem: str, shown: str) -> Har
         energy_pj=prices,
         unpriced=document.get("unpriced", {}),
         sources={key: Source(**entry) for key, entry in document["sources"].items()},
+        latency=machine_from_table(document["latency"]) if "latency" in document else None,
         **optional,
     )
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from types import MappingProxyType
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from snn_energy.errors import PriceError
 from snn_energy.hardware.actions import ACTIONS
 from snn_energy.hardware.wording import hint
+
+if TYPE_CHECKING:
+    from snn_energy.hardware.machines import Machine
 
 Evidence = Literal["stated", "derived", "simulated", "measured"]
 Scope = Literal["per-term", "all-in"]
@@ -64,6 +67,8 @@ class Hardware:
     datatype: str | None = None
     operand_bits: int | None = None
     notes: str | None = None
+    latency: Machine | None = None
+    """The machine whose time is counted; None: the profile states no timing."""
 
     def __post_init__(self) -> None:
         for name in _MAPPINGS:
@@ -99,7 +104,8 @@ class Hardware:
 
     def as_dict(self) -> dict[str, object]:
         """The profile as plain values, ready for JSON; keys are the field names, energies in pJ."""
-        return {f.name: _plain(getattr(self, f.name)) for f in fields(self)}
+        plain = {f.name: _plain(getattr(self, f.name)) for f in fields(self) if f.name != "latency"}
+        return plain if self.latency is None else {**plain, "latency": self.latency.as_table()}
 
 
 _MAPPINGS = ("energy_pj", "unpriced", "sources")

@@ -81,6 +81,7 @@ PROFILE: Mapping[str, Field] = {
         accepts=lambda value: isinstance(value, int) and not isinstance(value, bool) and value >= 1,
     ),
     "notes": _text(),
+    "latency": _table("one machine, see machine_table"),
 }
 """Fields of the whole file."""
 

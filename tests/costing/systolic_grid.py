@@ -25,13 +25,15 @@ def output_stationary(a: Matrix, b: Matrix, rows: int, cols: int) -> tuple[Matri
         for left in range(0, n, cols):
             right = [[None] * cols for _ in range(rows)]
             down = [[None] * cols for _ in range(rows)]
+            from_left = [[at(a, top + i, s) for s in range(k)] for i in range(rows)]
+            from_above = [[at(b, s, left + j) for s in range(k)] for j in range(cols)]
             done, clock = 0, 0
             wanted = rows * cols * k  # units beyond the matrix work on zeros: the array waits for all of them
             while done < wanted:
                 for i in reversed(range(rows)):
                     for j in reversed(range(cols)):
-                        right[i][j] = right[i][j - 1] if j else fed(clock - i, k, lambda s, i=i: at(a, top + i, s))
-                        down[i][j] = down[i - 1][j] if i else fed(clock - j, k, lambda s, j=j: at(b, s, left + j))
+                        right[i][j] = right[i][j - 1] if j else fed(from_left[i], clock - i)
+                        down[i][j] = down[i - 1][j] if i else fed(from_above[j], clock - j)
                 for i in range(rows):
                     for j in range(cols):
                         if right[i][j] is not None and down[i][j] is not None:
@@ -56,11 +58,12 @@ def weight_stationary(a: Matrix, b: Matrix, rows: int, cols: int) -> tuple[Matri
                 cycles += 1
             right = [[None] * cols for _ in range(rows)]
             down = [[None] * cols for _ in range(rows)]
+            from_left = [[at(a, s, top + i) for s in range(m)] for i in range(rows)]
             left_over, clock = m * cols, 0
             while left_over:
                 for i in reversed(range(rows)):
                     for j in reversed(range(cols)):
-                        right[i][j] = right[i][j - 1] if j else fed(clock - i, m, lambda s, i=i: at(a, s, top + i))
+                        right[i][j] = right[i][j - 1] if j else fed(from_left[i], clock - i)
                         above = down[i - 1][j] if i else 0
                         down[i][j] = None if right[i][j] is None else above + right[i][j] * kept[i][j]
                 for j in range(cols):
@@ -87,9 +90,9 @@ SIMULATIONS: dict[str, Callable[[Matrix, Matrix, int, int], tuple[Matrix, int]]]
 }
 
 
-def fed(step: int, steps: int, value: Callable[[int], int]) -> int | None:
+def fed(values: list[int], step: int) -> int | None:
     """What enters at the edge: nothing before the skew and after the end."""
-    return value(step) if 0 <= step < steps else None
+    return values[step] if 0 <= step < len(values) else None
 
 
 def at(matrix: Matrix, i: int, j: int) -> int:

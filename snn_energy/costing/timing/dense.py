@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from fractions import Fraction
 
 from snn_energy.costing.timing.matrices import Product, product_of
-from snn_energy.costing.timing.records import Systolic, Timing
 from snn_energy.costing.timing.spans import Span, exactly, in_turn
 from snn_energy.costing.timing.systolic import ceil_div, layer_cycles
 from snn_energy.costing.timing.traffic import layer_bits, neuron_bits
 from snn_energy.costing.timing.work import Row, Task, Work, memory_cycles
 from snn_energy.counting.counts import MIXED, LayerCounts, NeuronCounts, Trace
+from snn_energy.hardware.machines import Machine, Systolic
 
 FORMULA = "layers one after another: sum over layers of max(compute, memory)"
 OVER_TIME = {
@@ -21,31 +21,31 @@ OVER_TIME = {
 }
 
 
-def on_array(trace: Trace, timing: Timing, engine: Systolic, task: Task) -> Work:
+def on_array(trace: Trace, machine: Machine, engine: Systolic, task: Task) -> Work:
     """Time of one batch."""
     steps = None if trace.time_steps == MIXED else task.steps
     rows = (
-        *(_layer(layer, timing, engine, task, steps) for layer in trace.layers),
-        *(_neuron(neuron, timing, engine, task) for neuron in trace.neurons if timing.updates_per_cycle),
+        *(_layer(layer, machine, engine, task, steps) for layer in trace.layers),
+        *(_neuron(neuron, machine, engine, task) for neuron in trace.neurons if machine.updates_per_cycle),
     )
     return Work(
         rows=rows,
         total=in_turn(row.busy for row in rows),
         formula=FORMULA,
-        assumptions=tuple(_assumptions(trace, timing, engine)),
+        assumptions=tuple(_assumptions(trace, machine, engine)),
     )
 
 
-def _assumptions(trace: Trace, timing: Timing, engine: Systolic) -> Iterator[str]:
+def _assumptions(trace: Trace, machine: Machine, engine: Systolic) -> Iterator[str]:
     yield "zeros take the time of all operands: spikes save nothing"
     yield OVER_TIME[engine.over_time]
-    if trace.neurons and not timing.updates_per_cycle:
+    if trace.neurons and not machine.updates_per_cycle:
         yield "neurons are updated in the shadow of the array: the profile states no updates_per_cycle"
-    if timing.memory is None:
+    if machine.memory is None:
         yield "memory never stalls the array: the profile states no bandwidth"
 
 
-def _layer(layer: LayerCounts, timing: Timing, engine: Systolic, task: Task, steps: int | None) -> Row:
+def _layer(layer: LayerCounts, machine: Machine, engine: Systolic, task: Task, steps: int | None) -> Row:
     product = product_of(layer, task.samples, steps)
     if isinstance(product, Product):
         compute, passes, note = exactly(layer_cycles(product, engine, batch=task.batch)), product.passes, None
@@ -56,9 +56,9 @@ def _layer(layer: LayerCounts, timing: Timing, engine: Systolic, task: Task, ste
         compute, passes = Span(least, None, None), None
         note = f"{product.reason}; all units busy in every cycle, it takes at least these"
     memory = None
-    if timing.memory is not None:
-        bits = layer_bits(layer, timing.memory, task.samples, passes or 1, outputs=True, batch=task.batch)
-        memory = memory_cycles(bits, timing.memory, timing)
+    if machine.memory is not None:
+        bits = layer_bits(layer, machine.memory, task.samples, passes or 1, outputs=True, batch=task.batch)
+        memory = memory_cycles(bits, machine.memory, machine)
     return Row(
         name=layer.name,
         part="synapses",
@@ -70,16 +70,16 @@ def _layer(layer: LayerCounts, timing: Timing, engine: Systolic, task: Task, ste
     )
 
 
-def _neuron(neuron: NeuronCounts, timing: Timing, engine: Systolic, task: Task) -> Row:
+def _neuron(neuron: NeuronCounts, machine: Machine, engine: Systolic, task: Task) -> Row:
     """A sweep over all neurons at each time step, beside the array."""
-    assert timing.updates_per_cycle is not None
+    assert machine.updates_per_cycle is not None
     passes = neuron.time_steps or 1
-    sweep = ceil_div(neuron.updates * task.batch, task.samples * passes * timing.updates_per_cycle)
+    sweep = ceil_div(neuron.updates * task.batch, task.samples * passes * machine.updates_per_cycle)
     compute = exactly(sweep * (1 if engine.over_time == "unroll" else passes))
     memory = None
-    if timing.memory is not None:
-        bits = neuron_bits(neuron, timing.memory, task.samples, batch=task.batch)
-        memory = memory_cycles(bits, timing.memory, timing)
+    if machine.memory is not None:
+        bits = neuron_bits(neuron, machine.memory, task.samples, batch=task.batch)
+        memory = memory_cycles(bits, machine.memory, machine)
     return Row(
         name=neuron.name,
         part="neurons",

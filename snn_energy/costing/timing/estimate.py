@@ -10,25 +10,25 @@ from math import ceil, floor
 from snn_energy.costing.timing.dense import on_array
 from snn_energy.costing.timing.events import on_core
 from snn_energy.costing.timing.latency_records import Bottleneck, Latency, LayerLatency
-from snn_energy.costing.timing.records import EventDriven, StepSynchronous, Systolic, Timing
 from snn_energy.costing.timing.spans import Span, exactly
 from snn_energy.costing.timing.synchronous import on_cores
 from snn_energy.costing.timing.work import Row, Task, Work
 from snn_energy.counting.counts import MIXED, Trace
 from snn_energy.errors import TraceError, UsageError
 from snn_energy.hardware import Hardware
+from snn_energy.hardware.machines import EventDriven, Machine, StepSynchronous, Systolic
 
 NO_CLOCK = "the profile states no clock"
 ASYNCHRONOUS = "the machine has no clock: its times are stated in ns"
 PJ_PER_MW_S = 10**9
 
 
-def latency_of(trace: Trace, timing: Timing, hardware: Hardware, *, batch: int = 1) -> Latency:
+def latency_of(trace: Trace, machine: Machine, hardware: Hardware, *, batch: int = 1) -> Latency:
     """Latency of one inference, the mean over the samples of the trace.
 
     Args:
         trace: what happened; its counts are totals over `trace.samples`.
-        timing: the profile's [latency] table, as `latency_from_table` reads it.
+        machine: the profile's [latency] table.
         hardware: says what integer spikes cost, and whether its energies contain leakage already (scope "all-in").
         batch: inferences that run together; the times are then those of all of them. Dense arrays take their rows as
             one product, pipelines take their time steps one behind the other, a sequential core repeats itself.
@@ -42,10 +42,10 @@ def latency_of(trace: Trace, timing: Timing, hardware: Hardware, *, batch: int =
         raise TraceError("latency: the trace holds no sample; trace at least one before asking for its time")
     if batch < 1:
         raise UsageError(f"latency: batch must be at least 1 (got {batch})")
-    engine = timing.engine
+    engine = machine.engine
     if trace.time_steps == MIXED and not isinstance(engine, Systolic):
         raise TraceError(
-            f"latency: model {timing.model!r} needs one number of time steps (got samples or layers that differ); "
+            f"latency: model {machine.model!r} needs one number of time steps (got samples or layers that differ); "
             "trace inputs of one length at a time"
         )
     task = Task(
@@ -54,13 +54,13 @@ def latency_of(trace: Trace, timing: Timing, hardware: Hardware, *, batch: int =
         batch=batch,
         unit_spikes=hardware.integer_spikes == "accumulate-per-unit",
     )
-    work, unit = _work(trace, timing, task), _Unit(timing)
+    work, unit = _work(trace, machine, task), _Unit(machine)
     total = Span(work.total.low, work.total.even, None if trace.coverage.uncounted else work.total.high)
     cycles_low, cycles, cycles_high = unit.cycles(total)
     seconds_low, seconds, seconds_high = unit.seconds(total)
-    static_pj, static_missing = _static(timing, hardware, seconds)
+    static_pj, static_missing = _static(machine, hardware, seconds)
     return Latency(
-        model=timing.model,
+        model=machine.model,
         formula=work.formula,
         rows=tuple(_row(row, unit) for row in work.rows),
         time_steps=task.steps,
@@ -80,12 +80,12 @@ def latency_of(trace: Trace, timing: Timing, hardware: Hardware, *, batch: int =
     )
 
 
-def _work(trace: Trace, timing: Timing, task: Task) -> Work:
-    engine = timing.engine
+def _work(trace: Trace, machine: Machine, task: Task) -> Work:
+    engine = machine.engine
     if isinstance(engine, Systolic):
-        return on_array(trace, timing, engine, task)
+        return on_array(trace, machine, engine, task)
     if isinstance(engine, EventDriven):
-        return on_core(trace, timing, engine, task)
+        return on_core(trace, machine, engine, task)
     return on_cores(trace, engine, task)
 
 
@@ -93,17 +93,17 @@ def _work(trace: Trace, timing: Timing, task: Task) -> Work:
 class _Unit:
     """Turns an engine's own unit into cycles and seconds."""
 
-    timing: Timing
+    machine: Machine
 
     @property
     def in_ns(self) -> bool:
-        return isinstance(self.timing.engine, StepSynchronous)
+        return isinstance(self.machine.engine, StepSynchronous)
 
     @property
     def ticks_per_second(self) -> Fraction | None:
         if self.in_ns:
             return Fraction(10**9)
-        return None if self.timing.clock_mhz is None else self.timing.clock_mhz * 10**6
+        return None if self.machine.clock_mhz is None else self.machine.clock_mhz * 10**6
 
     def cycles(self, span: Span) -> tuple[int | None, int | None, int | None]:
         """Low, even and high in whole cycles: the lower bound rounded down, the others up."""
@@ -142,15 +142,15 @@ def _row(row: Row, unit: _Unit) -> LayerLatency:
     )
 
 
-def _static(timing: Timing, hardware: Hardware, seconds: float | None) -> tuple[float | None, str | None]:
+def _static(machine: Machine, hardware: Hardware, seconds: float | None) -> tuple[float | None, str | None]:
     """Leakage and idle power x time in pJ, or why there is none."""
     if hardware.scope == "all-in":
         return None, "the profile's all-in energies contain it already"
-    if timing.static_mw is None:
+    if machine.static_mw is None:
         return None, "the profile states no static_power_mw"
     if seconds is None:
         return None, "it needs the time in seconds"
-    return float(timing.static_mw) * seconds * PJ_PER_MW_S, None
+    return float(machine.static_mw) * seconds * PJ_PER_MW_S, None
 
 
 def _unknown(work: Work) -> str | None:

@@ -10,13 +10,13 @@ from fractions import Fraction
 
 from snn_energy.costing.timing.matrices import passes_of
 from snn_energy.costing.timing.pipelining import lockstep, slots
-from snn_energy.costing.timing.records import EventDriven, Timing
 from snn_energy.costing.timing.spans import NOTHING, Span, exactly, in_turn, steps_of_work
 from snn_energy.costing.timing.stages import Stage, stages_of
 from snn_energy.costing.timing.systolic import ceil_div
 from snn_energy.costing.timing.traffic import layer_bits, neuron_bits
 from snn_energy.costing.timing.work import Row, Task, Work, memory_cycles
 from snn_energy.counting.counts import LayerCounts, NeuronCounts, Trace
+from snn_energy.hardware.machines import EventDriven, Machine
 
 SEQUENTIAL = "one core: sum over layers and time steps of max(events or updates / lanes, memory), and T barriers"
 PIPELINED = (
@@ -28,23 +28,21 @@ EVEN = "events are spread evenly over time steps and samples; the bounds hold fo
 MATCHED = "a stage is a projection and the neuron layer it drives, matched by order or by size"
 
 
-def on_core(trace: Trace, timing: Timing, engine: EventDriven, task: Task) -> Work:
+def on_core(trace: Trace, machine: Machine, engine: EventDriven, task: Task) -> Work:
     """Time of one batch."""
-    stages = stages_of(trace)
     if engine.schedule == "sequential":
-        rows = [_layer(layer, timing, engine, task) for layer in trace.layers]
-        rows += [_neuron(neuron, timing, engine, task) for neuron in trace.neurons]
+        rows = [_layer(layer, machine, engine, task) for layer in trace.layers]
+        rows += [_neuron(neuron, machine, engine, task) for neuron in trace.neurons]
         waiting = exactly(engine.barrier * task.steps * task.batch)
         rows += [barrier_row(waiting, task.steps * task.batch)] if engine.barrier else []
         return Work(
             rows=tuple(rows),
             total=in_turn(row.busy for row in rows),
             formula=SEQUENTIAL,
-            assumptions=(EVENTS, EVEN, *_memory_note(timing)),
+            assumptions=(EVENTS, EVEN, *_memory_note(machine)),
         )
-    return in_slots(
-        [_stage(stage, timing, engine, task) for stage in stages], Fraction(engine.barrier), task, _memory_note(timing)
-    )
+    rows = [_stage(stage, machine, engine, task) for stage in stages_of(trace)]
+    return in_slots(rows, Fraction(engine.barrier), task, _memory_note(machine))
 
 
 def in_slots(rows: list[Row], barrier: Fraction, task: Task, more: tuple[str, ...]) -> Work:
@@ -82,18 +80,18 @@ def synops(layer: LayerCounts, task: Task) -> int:
     return layer.unit_events if task.unit_spikes else layer.events
 
 
-def _memory_note(timing: Timing) -> tuple[str, ...]:
-    return () if timing.memory else ("memory never stalls the core: the profile states no bandwidth",)
+def _memory_note(machine: Machine) -> tuple[str, ...]:
+    return () if machine.memory else ("memory never stalls the core: the profile states no bandwidth",)
 
 
-def _layer(layer: LayerCounts, timing: Timing, engine: EventDriven, task: Task) -> Row:
+def _layer(layer: LayerCounts, machine: Machine, engine: EventDriven, task: Task) -> Row:
     passes = passes_of(layer, task.samples, task.steps)
     one = steps_of_work(synops(layer, task), engine.synops, passes=passes, samples=task.samples)
     compute = one.times(task.batch)
     memory = None
-    if timing.memory is not None:
-        bits = layer_bits(layer, timing.memory, task.samples, passes, outputs=False, batch=task.batch)
-        memory = memory_cycles(bits, timing.memory, timing)
+    if machine.memory is not None:
+        bits = layer_bits(layer, machine.memory, task.samples, passes, outputs=False, batch=task.batch)
+        memory = memory_cycles(bits, machine.memory, machine)
     return Row(
         name=layer.name,
         part="synapses",
@@ -104,14 +102,14 @@ def _layer(layer: LayerCounts, timing: Timing, engine: EventDriven, task: Task) 
     )
 
 
-def _neuron(neuron: NeuronCounts, timing: Timing, engine: EventDriven, task: Task) -> Row:
+def _neuron(neuron: NeuronCounts, machine: Machine, engine: EventDriven, task: Task) -> Row:
     passes = neuron.time_steps or 1
     sweep = ceil_div(neuron.updates, task.samples * passes * engine.updates)
     compute = exactly(sweep * passes * task.batch)
     memory = None
-    if timing.memory is not None:
-        bits = neuron_bits(neuron, timing.memory, task.samples, batch=task.batch)
-        memory = memory_cycles(bits, timing.memory, timing)
+    if machine.memory is not None:
+        bits = neuron_bits(neuron, machine.memory, task.samples, batch=task.batch)
+        memory = memory_cycles(bits, machine.memory, machine)
     return Row(
         name=neuron.name,
         part="neurons",
@@ -122,17 +120,17 @@ def _neuron(neuron: NeuronCounts, timing: Timing, engine: EventDriven, task: Tas
     )
 
 
-def _stage(stage: Stage, timing: Timing, engine: EventDriven, task: Task) -> Row:
+def _stage(stage: Stage, machine: Machine, engine: EventDriven, task: Task) -> Row:
     parts: list[Row] = []
     if stage.layer is not None:
-        parts.append(_layer(stage.layer, timing, engine, task))
+        parts.append(_layer(stage.layer, machine, engine, task))
     if stage.neuron is not None:
-        parts.append(_neuron(stage.neuron, timing, engine, task))
+        parts.append(_neuron(stage.neuron, machine, engine, task))
     return Row(
         name=stage.name,
         part="stage",
         passes=max((part.passes or 0 for part in parts), default=0),
         shares=tuple(share for part in parts for share in part.shares),
         compute=in_turn(part.compute for part in parts) if parts else NOTHING,
-        memory=None if timing.memory is None else sum((part.memory or Fraction() for part in parts), Fraction()),
+        memory=None if machine.memory is None else sum((part.memory or Fraction() for part in parts), Fraction()),
     )

@@ -10,12 +10,12 @@ from __future__ import annotations
 from fractions import Fraction
 
 from snn_energy.costing.timing.events import in_slots, synops
-from snn_energy.costing.timing.records import StepSynchronous
 from snn_energy.costing.timing.spans import Span
 from snn_energy.costing.timing.stages import Stage, stages_of
 from snn_energy.costing.timing.systolic import ceil_div
 from snn_energy.costing.timing.work import Row, Task, Work
 from snn_energy.counting.counts import Trace
+from snn_energy.hardware.machines import StepSynchronous
 
 ROUTING = "spikes travel in no time: neither links nor the network between cores are timed"
 

@@ -19,7 +19,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from snn_energy.costing.timing.matrices import Product
-from snn_energy.costing.timing.records import Dataflow, OverTime, Systolic
+from snn_energy.hardware.machines import Dataflow, OverTime, Systolic
 
 MAPPINGS: Mapping[Dataflow, Callable[[int, int, int], tuple[int, int, int]]] = {
     "output-stationary": lambda m, n, k: (m, n, k),

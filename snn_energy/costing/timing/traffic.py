@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from fractions import Fraction
 
-from snn_energy.costing.timing.records import Memory, WeightReads
 from snn_energy.counting.counts import LayerCounts, NeuronCounts
+from snn_energy.hardware.machines import Memory, WeightReads
 
 _WEIGHTS: Mapping[WeightReads, Callable[[LayerCounts, int, int, int], Fraction]] = {
     "once-per-inference": lambda layer, _samples, _passes, _batch: Fraction(layer.weights),

@@ -8,8 +8,8 @@ from math import ceil
 from typing import Literal
 
 from snn_energy.costing.timing.latency_records import Bottleneck
-from snn_energy.costing.timing.records import Memory, Timing
 from snn_energy.costing.timing.spans import Span
+from snn_energy.hardware.machines import Machine, Memory
 
 Part = Literal["synapses", "neurons", "stage", "barrier"]
 
@@ -65,8 +65,8 @@ class Task:
     """Whether an integer spike n costs n operations rather than one."""
 
 
-def memory_cycles(bits: Fraction, memory: Memory, timing: Timing) -> Fraction:
+def memory_cycles(bits: Fraction, memory: Memory, machine: Machine) -> Fraction:
     """Cycles that so many bits take at the stated bandwidth, rounded up to whole ones."""
-    assert timing.clock_mhz is not None  # the table's rules
-    bytes_per_cycle = memory.gigabytes_per_second * 1000 / timing.clock_mhz  # 10^9 bytes/s over 10^6 cycles/s
+    assert machine.clock_mhz is not None  # the table's rules
+    bytes_per_cycle = memory.gigabytes_per_second * 1000 / machine.clock_mhz  # 10^9 bytes/s over 10^6 cycles/s
     return Fraction(ceil(bits / 8 / bytes_per_cycle))

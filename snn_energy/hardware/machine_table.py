@@ -14,27 +14,27 @@ locator = "Table 1"
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from fractions import Fraction
 from typing import Any, get_args
 
-from snn_energy.costing.timing.records import (
+from snn_energy.errors import ProfileError
+from snn_energy.hardware.machines import (
     Dataflow,
     Engine,
     EventDriven,
     Figure,
+    Machine,
     Memory,
     OverTime,
     Schedule,
     StepSynchronous,
     Systolic,
-    Timing,
     WeightReads,
 )
-from snn_energy.errors import ProfileError
-from snn_energy.hardware import Evidence
+from snn_energy.hardware.records import Evidence
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,27 +121,19 @@ _FIGURE = ("value", "evidence", "source", "locator")
 _OPTIONAL = ("range",)
 
 
-def latency_from_table(
-    table: Mapping[str, Any], where: str = "latency", sources: Iterable[str] | None = None
-) -> Timing:
-    """Read and check a [latency] table.
-
-    Args:
-        table: the table as TOML gives it.
-        where: how messages call it.
-        sources: keys of the profile's [sources]; None leaves them unchecked.
+def machine_from_table(table: Mapping[str, Any]) -> Machine:
+    """Build the record of a [latency] table.
 
     Raises:
         ProfileError: the table breaks the rules above; the message has one line for each problem.
     """
-    known = None if sources is None else tuple(sources)
-    problems = list(_problems(table, where, known))
+    problems = list(table_problems(table))
     if problems:
         raise ProfileError("\n".join(problems))
     model = table["model"]
     figures = {key: _figure(table[key]) for key, rule in MODELS[model].items() if key in table and _is_number(rule)}
     values = _Values(table, figures)
-    return Timing(
+    return Machine(
         model=model,
         engine=_ENGINES[model](values),
         clock_mhz=values.number("clock_mhz"),
@@ -149,6 +141,7 @@ def latency_from_table(
         static_mw=values.number("static_power_mw"),
         memory=_memory(values),
         figures=figures,
+        texts={key: table[key] for key in table if isinstance(table[key], str)},
     )
 
 
@@ -156,7 +149,17 @@ def _is_number(rule: Rule) -> bool:
     return isinstance(rule, Number)
 
 
-def _problems(table: Mapping[str, Any], where: str, sources: tuple[str, ...] | None) -> Iterator[str]:
+def cited_sources(table: Mapping[str, Any]) -> dict[str, str]:
+    """Path of each number of the table -> the source that it names."""
+    return {
+        f"latency.{key}": entry["source"]
+        for key, entry in table.items()
+        if isinstance(entry, Mapping) and isinstance(entry.get("source"), str)
+    }
+
+
+def table_problems(table: Mapping[str, Any], where: str = "latency") -> Iterator[str]:
+    """What is wrong with a [latency] table, one line for each; `where` is how messages call it."""
     model = table.get("model")
     if not isinstance(model, str) or model not in MODELS:
         yield f"{where}.model must be {' or '.join(map(repr, MODELS))} (got {model!r}); name the kind of machine"
@@ -164,7 +167,7 @@ def _problems(table: Mapping[str, Any], where: str, sources: tuple[str, ...] | N
     rules = MODELS[model]
     for key, rule in rules.items():
         if key in table:
-            yield from _misfits(table[key], rule, f"{where}.{key}", sources)
+            yield from _misfits(table[key], rule, f"{where}.{key}")
         elif rule.required:
             yield f"{where}.{key} is missing; model {model!r} needs it: {rule.expected()}"
     for key in table:
@@ -181,7 +184,7 @@ def _problems(table: Mapping[str, Any], where: str, sources: tuple[str, ...] | N
             yield f"{where}.bandwidth_gb_s needs {where}.clock_mhz, without which it is no number of bytes per cycle"
 
 
-def _misfits(value: Any, rule: Rule, path: str, sources: tuple[str, ...] | None) -> Iterator[str]:
+def _misfits(value: Any, rule: Rule, path: str) -> Iterator[str]:
     if isinstance(rule, Choice):
         if value not in rule.of:
             yield f"{path} must be {rule.expected()} (got {value!r})"
@@ -197,9 +200,6 @@ def _misfits(value: Any, rule: Rule, path: str, sources: tuple[str, ...] | None)
     for key in ("source", "locator"):
         if not isinstance(value.get(key), str) or not value[key].strip():
             yield f"{path}.{key} must be non-empty text (got {value.get(key)!r})"
-    source = value.get("source")
-    if sources is not None and isinstance(source, str) and source not in sources:
-        yield f"{path}.source names no entry of sources (got {source!r}); add [sources.{source}]"
     bounds = value.get("range")
     if bounds is not None and not _surrounds(bounds, value.get("value"), rule):
         yield f"{path}.range must be [lowest, highest] around {path}.value, both {rule.expected()} (got {bounds!r})"

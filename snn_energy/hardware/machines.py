@@ -1,14 +1,17 @@
-"""What a profile's [latency] table is read into: one record for each kind of machine, numbers with their sources."""
+"""What a profile's [latency] table is read into: one record for each kind of machine, numbers with their sources.
+
+What these machines take for a trace is worked out in `costing.timing`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from fractions import Fraction
 from types import MappingProxyType
 from typing import Literal
 
-from snn_energy.hardware import Evidence
+from snn_energy.hardware.records import Evidence
 
 Dataflow = Literal["output-stationary", "weight-stationary", "input-stationary"]
 OverTime = Literal["repeat", "fold", "unroll"]
@@ -29,6 +32,20 @@ class Figure:
     locator: str
     range: tuple[Fraction, Fraction] | None = None
     """Lowest and highest published value."""
+
+    def as_table(self) -> dict[str, object]:
+        """The number as plain values, ready for JSON."""
+        plain: dict[str, object] = {
+            "value": _number(self.value),
+            "evidence": self.evidence,
+            "source": self.source,
+            "locator": self.locator,
+        }
+        return plain if self.range is None else {**plain, "range": [_number(end) for end in self.range]}
+
+
+def _number(value: Fraction) -> int | float:
+    return value.numerator if value.denominator == 1 else float(value)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,8 +98,8 @@ class Memory:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Timing:
-    """A [latency] table, checked."""
+class Machine:
+    """A [latency] table, checked: the machine whose time is counted."""
 
     model: str
     engine: Engine
@@ -93,15 +110,23 @@ class Timing:
     """Leakage and idle power."""
     memory: Memory | None = None
     figures: Mapping[str, Figure] = field(default_factory=dict, hash=False)
+    """All numbers of the table by their names, with their sources."""
+    texts: Mapping[str, str] = field(default_factory=dict, hash=False)
+    """All choices of the table, and its notes."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "figures", MappingProxyType(dict(self.figures)))
+        for name in ("figures", "texts"):
+            object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
 
     def __reduce__(self) -> tuple[object, ...]:
-        # A mapping proxy cannot be pickled; the plain dictionary behind it can.
-        state = {name: getattr(self, name) for name in self.__slots__}
-        return _rebuilt, (state | {"figures": dict(self.figures)},)
+        # A mapping proxy cannot be pickled; the plain dictionaries behind it can.
+        state = {f.name: getattr(self, f.name) for f in fields(self)}
+        return _rebuilt, (state | {"figures": dict(self.figures), "texts": dict(self.texts)},)
+
+    def as_table(self) -> dict[str, object]:
+        """The table as plain values, ready for JSON; `machine_from_table` reads it back."""
+        return {**self.texts, **{name: figure.as_table() for name, figure in self.figures.items()}}
 
 
-def _rebuilt(state: dict[str, object]) -> Timing:
-    return Timing(**state)  # type: ignore[arg-type]
+def _rebuilt(state: dict[str, object]) -> Machine:
+    return Machine(**state)  # type: ignore[arg-type]
