@@ -18,6 +18,7 @@ from snn_energy.errors import TraceError, UsageError
 from snn_energy.hardware import Hardware
 from snn_energy.hardware.machines import EventDriven, Machine, StepSynchronous, Systolic
 
+DIFFERENT = "samples or layers differ in time steps: trace inputs of one length at a time"
 NO_CLOCK = "the profile states no clock"
 ASYNCHRONOUS = "the machine has no clock: its times are stated in ns"
 PJ_PER_MW_S = 10**9
@@ -34,20 +35,13 @@ def latency_of(trace: Trace, machine: Machine, hardware: Hardware, *, batch: int
             one product, pipelines take their time steps one behind the other, a sequential core repeats itself.
 
     Raises:
-        TraceError: the trace holds no sample, or layers or samples differ in time steps on a machine whose time
-            depends on them.
+        TraceError: the trace holds no sample.
         UsageError: `batch` is no number of inferences.
     """
     if not trace.samples:
         raise TraceError("latency: the trace holds no sample; trace at least one before asking for its time")
     if batch < 1:
         raise UsageError(f"latency: batch must be at least 1 (got {batch})")
-    engine = machine.engine
-    if trace.time_steps == MIXED and not isinstance(engine, Systolic):
-        raise TraceError(
-            f"latency: model {machine.model!r} needs one number of time steps (got samples or layers that differ); "
-            "trace inputs of one length at a time"
-        )
     task = Task(
         samples=trace.samples,
         steps=trace.time_steps or 1,
@@ -63,7 +57,7 @@ def latency_of(trace: Trace, machine: Machine, hardware: Hardware, *, batch: int
         model=machine.model,
         formula=work.formula,
         rows=tuple(_row(row, unit) for row in work.rows),
-        time_steps=task.steps,
+        time_steps=trace.time_steps or None,
         batch=batch,
         cycles=cycles,
         cycles_low=cycles_low,
@@ -84,6 +78,8 @@ def _work(trace: Trace, machine: Machine, task: Task) -> Work:
     engine = machine.engine
     if isinstance(engine, Systolic):
         return on_array(trace, machine, engine, task)
+    if trace.time_steps == MIXED:
+        return Work(rows=(), total=Span(Fraction(), None, None), formula="none", assumptions=(), missing=DIFFERENT)
     if isinstance(engine, EventDriven):
         return on_core(trace, machine, engine, task)
     return on_cores(trace, engine, task)
@@ -155,7 +151,7 @@ def _static(machine: Machine, hardware: Hardware, seconds: float | None) -> tupl
 
 def _unknown(work: Work) -> str | None:
     """The first layer of unknown time, with the reason."""
-    return next((f"{row.name}: {row.note}" for row in work.rows if row.busy.even is None), None)
+    return work.missing or next((f"{row.name}: {row.note}" for row in work.rows if row.busy.even is None), None)
 
 
 def _bottleneck(work: Work) -> Bottleneck | None:

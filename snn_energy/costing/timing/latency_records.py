@@ -45,7 +45,7 @@ class Latency:
     formula: str
     """How the layers make up the total, in words."""
     rows: tuple[LayerLatency, ...]
-    time_steps: int
+    time_steps: int | None
     batch: int
     cycles: int | None
     """With events spread evenly over time steps and samples; None without a clock, or with a layer of unknown time."""

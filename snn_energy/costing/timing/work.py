@@ -52,6 +52,8 @@ class Work:
     total: Span
     formula: str
     assumptions: tuple[str, ...]
+    missing: str | None = None
+    """Why nothing is known, where nothing is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
