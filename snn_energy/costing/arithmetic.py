@@ -26,7 +26,7 @@ class _Till:
 
     def pj(self, action: str, count: int) -> float:
         """Energy of `count` actions; nothing is asked of the profile for actions that never happened."""
-        if not count:
+        if not count or self.hardware.covered_by(action):  # in the latter case another price contains it
             return 0.0
         price = self.hardware.price(action)
         if price is None:
@@ -105,7 +105,7 @@ def _layer(layer: LayerCounts, till: _Till, *, skip_zeros: bool) -> ReportRow:
 
 
 def _neuron(neuron: NeuronCounts, till: _Till) -> ReportRow:
-    if "neuron_update" in till.hardware.energy_pj and neuron.kind != DETECTED:  # whose arithmetic is charged as it ran
+    if till.hardware.mentions("neuron_update") and neuron.kind != DETECTED:  # whose arithmetic is charged as it ran
         energy = till.pj("neuron_update", neuron.updates)
     else:
         energy = till.elementwise(neuron.adds, neuron.muls, neuron.compares, neuron.specials)

@@ -152,7 +152,7 @@ class Report:
             "format": FORMAT,
             "model": trace.model,
             "method": self.method,
-            "hardware": self.hardware.as_dict(),
+            "hardware": self.hardware.price_list(),
             "samples": trace.samples,
             "time_steps": trace.time_steps or None,
             "complete": self.complete,

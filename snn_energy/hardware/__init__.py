@@ -9,20 +9,48 @@ from snn_energy.hardware.loading import (
     locate_hardware,
     parse_hardware,
 )
-from snn_energy.hardware.records import Evidence, Hardware, IntegerSpikes, Price, Scope, Source
+from snn_energy.hardware.records import (
+    Evidence,
+    EventPrice,
+    Hardware,
+    IntegerSpikes,
+    Limit,
+    MemoryPrice,
+    Price,
+    Scaling,
+    Source,
+    SystemValue,
+    Timing,
+)
+from snn_energy.hardware.scopes import Scope, one_scope, total_pj
+from snn_energy.hardware.templates import profile_template
+from snn_energy.hardware.vocabulary import CATEGORIES, COVERABLE, LIMITS, TRAITS
 
 __all__ = [
     "ACTIONS",
+    "CATEGORIES",
+    "COVERABLE",
+    "LIMITS",
+    "TRAITS",
     "Evidence",
+    "EventPrice",
     "Hardware",
     "IntegerSpikes",
     "InvalidProfileError",
+    "Limit",
+    "MemoryPrice",
     "Price",
+    "Scaling",
     "Scope",
     "Source",
+    "SystemValue",
+    "Timing",
     "display_path",
     "list_hardware",
     "load_hardware",
     "locate_hardware",
+    "one_scope",
     "parse_hardware",
+    "profile_template",
+    "total_pj",
 ]

@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from snn_energy.hardware.actions import ACTIONS
-from snn_energy.hardware.machine_table import cited_sources, table_problems
-from snn_energy.hardware.schema import FORMAT, PRICE, PROFILE, SOURCE, Field, is_range, is_text
+from snn_energy.hardware.checking_2 import RULES_2
+from snn_energy.hardware.machine_table import cited_sources, latency_problems
+from snn_energy.hardware.schema import ENERGIES, FORMATS, PROFILE, SECTIONS, SOURCE, Field, is_number, is_range, is_text
 from snn_energy.hardware.wording import bare, hint, shown
 
 Document = Mapping[str, Any]
@@ -21,15 +22,22 @@ Problems = Iterator[str]
 def problems_of(document: Document, stem: str) -> list[str]:
     """Everything that is wrong with a parsed profile from a file called `stem`.toml; empty if all is well."""
     if not document:
-        return ["the file is empty; expected a hardware profile (start from a copy of a shipped one)"]
-    if "format" in document and not PROFILE["format"].accepts(document["format"]):
+        return ["the file is empty; expected a hardware profile (start from snn-energy hardware new NAME)"]
+    if "format" in document and not PROFILE[1]["format"].accepts(document["format"]):
         # A file of another format may have any fields: judging them by this schema would only mislead.
-        got = shown(document["format"])
-        return [f"format must be {FORMAT} (got {got}); this version of snn-energy reads no other format"]
-    problems = list(_check_table(document, PROFILE, ""))
+        expected, got = PROFILE[1]["format"].expected, shown(document["format"])
+        return [f"format must be {expected} (got {got}); this version of snn-energy reads no other format"]
+    problems = list(_check_table(document, PROFILE[_format(document)], ""))
     for rule in _RULES:
         problems += rule(document, stem)
+    if _format(document) > 1:
+        for further in RULES_2:
+            problems += further(document)
     return problems
+
+
+def _format(document: Document) -> int:
+    return int(document.get("format", FORMATS[0]))
 
 
 def _check_table(table: Document, schema: Mapping[str, Field], path: str) -> Problems:
@@ -40,29 +48,37 @@ def _check_table(table: Document, schema: Mapping[str, Field], path: str) -> Pro
         elif not rule.accepts(table[key]):
             yield f"{path}{key} must be {rule.expected} (got {shown(table[key])})"
     for key in table:
-        if key not in schema:
+        if key in schema:
+            continue
+        if not path and key in PROFILE[FORMATS[-1]]:
+            yield f"{bare(key)} needs format = {FORMATS[-1]} (got format = {_format(table)})"
+        else:
             yield f"unknown field {path}{bare(key)}; {hint(key, schema, 'fields')}"
 
 
-def _check_prices(document: Document, _stem: str) -> Problems:
-    if document.get("energy_pj") == {}:
-        yield "energy_pj is empty; price at least one action"
-    for action, price in _items(document, "energy_pj"):
-        path = f"energy_pj.{bare(action)}"
-        if action not in ACTIONS:
-            yield f"unknown action {path}; {hint(action, ACTIONS, 'actions')}"
-        if isinstance(price, dict):
-            yield from _check_table(price, PRICE, f"{path}.")
-        else:
-            yield f"{path} must be a table with {_names(PRICE)} (got {shown(price)})"
+def _check_actions(document: Document, _stem: str) -> Problems:
+    for section in ("energy_pj", "unpriced"):
+        if section == "energy_pj" and document.get(section) == {} and _format(document) == 1:
+            yield "energy_pj is empty; price at least one action"
+        for action, _ in items(document, section):
+            if action not in ACTIONS:
+                yield f"unknown action {section}.{bare(action)}; {hint(action, ACTIONS, 'actions')}"
+
+
+def _check_entries(document: Document, _stem: str) -> Problems:
+    for section, schema in SECTIONS[_format(document)].items():
+        for name, entry in items(document, section):
+            path = f"{section}.{bare(name)}"
+            if isinstance(entry, dict):
+                yield from _check_table(entry, schema, f"{path}.")
+            else:
+                yield f"{path} must be a table with {_names(schema)} (got {shown(entry)})"
 
 
 def _check_unpriced(document: Document, _stem: str) -> Problems:
-    priced = dict(_items(document, "energy_pj"))
-    for action, reason in _items(document, "unpriced"):
+    priced = dict(items(document, "energy_pj"))
+    for action, reason in items(document, "unpriced"):
         path = f"unpriced.{bare(action)}"
-        if action not in ACTIONS:
-            yield f"unknown action {path}; {hint(action, ACTIONS, 'actions')}"
         if not is_text(reason):
             yield f"{path} must be the reason as non-empty text (got {shown(reason)})"
         if action in priced:
@@ -70,7 +86,7 @@ def _check_unpriced(document: Document, _stem: str) -> Problems:
 
 
 def _check_sources(document: Document, _stem: str) -> Problems:
-    for key, source in _items(document, "sources"):
+    for key, source in items(document, "sources"):
         path = f"sources.{bare(key)}"
         if isinstance(source, dict):
             yield from _check_table(source, SOURCE, f"{path}.")
@@ -81,11 +97,14 @@ def _check_sources(document: Document, _stem: str) -> Problems:
 def _check_source_keys(document: Document, _stem: str) -> Problems:
     if not isinstance(document.get("sources"), dict):
         return
-    sources = dict(_items(document, "sources"))
-    prices = dict(_prices(document))
-    used = {f"energy_pj.{bare(name)}": each["source"] for name, each in prices.items() if is_text(each.get("source"))}
-    unsourced = len(used) < len(prices)
-    used |= cited_sources(dict(_items(document, "latency")))
+    sources = dict(items(document, "sources"))
+    citing = dict(_entries(document))
+    scaling = document.get("scaling")
+    if isinstance(scaling, dict):
+        citing["scaling"] = scaling
+    used = {path: entry["source"] for path, entry in citing.items() if is_text(entry.get("source"))}
+    unsourced = len(used) < len(citing)
+    used |= cited_sources(document)
     for path, key in used.items():
         if key not in sources:
             advice = hint(key, sources, "sources") if sources else f"add [sources.{bare(key)}]"
@@ -98,24 +117,26 @@ def _check_source_keys(document: Document, _stem: str) -> Problems:
 
 
 def _check_latency(document: Document, _stem: str) -> Problems:
-    table = document.get("latency")
-    yield from table_problems(table) if isinstance(table, dict) else ()
+    yield from latency_problems(document)
 
 
 def _check_ranges(document: Document, _stem: str) -> Problems:
-    for action, price in _prices(document):
-        value: Any = price.get("value")
-        bounds: Any = price.get("range")
-        if PRICE["value"].accepts(value) and is_range(bounds) and not bounds[0] <= value <= bounds[1]:
-            path = f"energy_pj.{bare(action)}"
+    for path, entry in _entries(document):
+        value: Any = entry.get("value")
+        bounds: Any = entry.get("range")
+        if is_number(value) and value >= 0 and is_range(bounds) and not bounds[0] <= value <= bounds[1]:
             yield f"{path}.range must contain {path}.value = {shown(value)} (got {shown(bounds)})"
 
 
 def _check_one_scope(document: Document, _stem: str) -> Problems:
     by_scope: dict[str, list[str]] = {}
-    for action, price in _prices(document):
-        if PRICE["scope"].accepts(price.get("scope")):
-            by_scope.setdefault(price["scope"], []).append(action)
+    sections = [section for section in ENERGIES if section in SECTIONS[_format(document)]]
+    for section in sections:
+        accepts = SECTIONS[_format(document)][section]["scope"].accepts
+        for name, entry in items(document, section):
+            if isinstance(entry, dict) and accepts(entry.get("scope")):
+                shown_name = name if section == "energy_pj" else f"{section}.{name}"
+                by_scope.setdefault(entry["scope"], []).append(shown_name)
     if len(by_scope) > 1:
         found = ", ".join(f"{scope}: {' '.join(actions)}" for scope, actions in sorted(by_scope.items()))
         yield (
@@ -126,13 +147,14 @@ def _check_one_scope(document: Document, _stem: str) -> Problems:
 
 def _check_name(document: Document, stem: str) -> Problems:
     name = document.get("name")
-    if PROFILE["name"].accepts(name) and name != stem:
+    if PROFILE[1]["name"].accepts(name) and name != stem:
         yield f'name must be the file name without .toml, "{stem}" (got {shown(name)})'
 
 
 _RULES: tuple[Callable[[Document, str], Problems], ...] = (
     _check_name,
-    _check_prices,
+    _check_actions,
+    _check_entries,
     _check_unpriced,
     _check_sources,
     _check_source_keys,
@@ -142,15 +164,18 @@ _RULES: tuple[Callable[[Document, str], Problems], ...] = (
 )
 
 
-def _items(document: Document, key: str) -> Iterator[tuple[str, Any]]:
+def items(document: Document, key: str) -> Iterator[tuple[str, Any]]:
+    """Entries of a table of the document; none where it is missing or no table."""
     table = document.get(key)
     yield from table.items() if isinstance(table, dict) else ()
 
 
-def _prices(document: Document) -> Iterator[tuple[str, dict[str, Any]]]:
-    for action, price in _items(document, "energy_pj"):
-        if isinstance(price, dict):
-            yield action, price
+def _entries(document: Document) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Path and table of every entry of every section."""
+    for section in SECTIONS[_format(document)]:
+        for name, entry in items(document, section):
+            if isinstance(entry, dict):
+                yield f"{section}.{bare(name)}", entry
 
 
 def _names(schema: Mapping[str, Field]) -> str:

@@ -3,6 +3,7 @@
 [latency]
 model = "systolic"                  # or "event-driven", "step-synchronous"
 dataflow = "weight-stationary"      # a choice is text; a number is a table with its source
+clock_mhz = "system.clock_mhz"      # or the name of a number that the profile has already
 
 [latency.rows]
 value = 8
@@ -34,7 +35,7 @@ from snn_energy.hardware.machines import (
     Systolic,
     WeightReads,
 )
-from snn_energy.hardware.records import Evidence
+from snn_energy.hardware.records import Confidence, Evidence
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,19 +118,28 @@ MODELS: Mapping[str, Mapping[str, Rule]] = {
 }
 """Fields of the table by its `model`."""
 
+GRADES = tuple(grade for grade in get_args(Evidence) if grade != "scaled")  # which no file may state
 _FIGURE = ("value", "evidence", "source", "locator")
-_OPTIONAL = ("range",)
+_OPTIONAL = ("range", "confidence")
+REFERRED = ("timing_ns", "limits", "system")
+"""Sections of the profile whose entries a number may be taken from, by name."""
 
 
-def machine_from_table(table: Mapping[str, Any]) -> Machine:
-    """Build the record of a [latency] table.
+def machine_of(document: Mapping[str, Any]) -> Machine | None:
+    """The record of a profile's [latency] table; None where it has none.
+
+    Args:
+        document: the whole profile as TOML gives it.
 
     Raises:
         ProfileError: the table breaks the rules above; the message has one line for each problem.
     """
-    problems = list(table_problems(table))
+    if "latency" not in document:
+        return None
+    problems = list(latency_problems(document))
     if problems:
         raise ProfileError("\n".join(problems))
+    table = _resolved(document)
     model = table["model"]
     figures = {key: _figure(table[key]) for key, rule in MODELS[model].items() if key in table and _is_number(rule)}
     values = _Values(table, figures)
@@ -145,21 +155,44 @@ def machine_from_table(table: Mapping[str, Any]) -> Machine:
     )
 
 
-def _is_number(rule: Rule) -> bool:
+def _is_number(rule: Rule | None) -> bool:
     return isinstance(rule, Number)
 
 
-def cited_sources(table: Mapping[str, Any]) -> dict[str, str]:
-    """Path of each number of the table -> the source that it names."""
+def cited_sources(document: Mapping[str, Any]) -> dict[str, str]:
+    """Path of each number that the [latency] table states itself -> the source that it names."""
+    table = document.get("latency")
     return {
         f"latency.{key}": entry["source"]
-        for key, entry in table.items()
+        for key, entry in (table.items() if isinstance(table, Mapping) else ())
         if isinstance(entry, Mapping) and isinstance(entry.get("source"), str)
     }
 
 
-def table_problems(table: Mapping[str, Any], where: str = "latency") -> Iterator[str]:
-    """What is wrong with a [latency] table, one line for each; `where` is how messages call it."""
+def latency_problems(document: Mapping[str, Any]) -> Iterator[str]:
+    """What is wrong with the [latency] table of a profile, one line for each; nothing where there is none."""
+    if isinstance(document.get("latency"), Mapping):
+        yield from _problems(_resolved(document), "latency")
+
+
+def _resolved(document: Mapping[str, Any]) -> dict[str, Any]:
+    """The table with names of other entries of the profile replaced by these; unknown names stay as they are."""
+    table = document["latency"]
+    rules = MODELS.get(table["model"], {}) if isinstance(table.get("model"), str) else {}
+    return {key: _referred(value, document) if _is_number(rules.get(key)) else value for key, value in table.items()}
+
+
+def _referred(value: Any, document: Mapping[str, Any]) -> Any:
+    if not isinstance(value, str):
+        return value
+    section, _, name = value.partition(".")
+    entries = document.get(section) if section in REFERRED else None
+    entry = entries.get(name) if isinstance(entries, Mapping) else None
+    # `per` says in words what a time belongs to; the name of the field here says the same.
+    return {k: v for k, v in entry.items() if k != "per"} if isinstance(entry, Mapping) else value
+
+
+def _problems(table: Mapping[str, Any], where: str) -> Iterator[str]:
     model = table.get("model")
     if not isinstance(model, str) or model not in MODELS:
         yield f"{where}.model must be {' or '.join(map(repr, MODELS))} (got {model!r}); name the kind of machine"
@@ -190,16 +223,22 @@ def _misfits(value: Any, rule: Rule, path: str) -> Iterator[str]:
             yield f"{path} must be {rule.expected()} (got {value!r})"
         return
     if not isinstance(value, Mapping):
-        yield f"{path} must be a table with {', '.join(_FIGURE)} (got {value!r}); every number has its source"
+        yield (
+            f"{path} must be a table with {', '.join(_FIGURE)}, or name an entry of {', '.join(REFERRED)} "
+            f"(got {value!r}); every number has its source"
+        )
         return
     if not rule.accepts(value.get("value")):
         yield f"{path}.value must be {rule.expected()} (got {value.get('value')!r})"
-    if value.get("evidence") not in get_args(Evidence):
-        grades = " or ".join(f'"{grade}"' for grade in get_args(Evidence))
+    if value.get("evidence") not in GRADES:
+        grades = " or ".join(f'"{grade}"' for grade in GRADES)
         yield f"{path}.evidence must be {grades} (got {value.get('evidence')!r})"
     for key in ("source", "locator"):
         if not isinstance(value.get(key), str) or not value[key].strip():
             yield f"{path}.{key} must be non-empty text (got {value.get(key)!r})"
+    if value.get("confidence") not in (None, *get_args(Confidence)):
+        grades = " or ".join(f'"{grade}"' for grade in get_args(Confidence))
+        yield f"{path}.confidence must be {grades} (got {value['confidence']!r})"
     bounds = value.get("range")
     if bounds is not None and not _surrounds(bounds, value.get("value"), rule):
         yield f"{path}.range must be [lowest, highest] around {path}.value, both {rule.expected()} (got {bounds!r})"
@@ -221,6 +260,7 @@ def _figure(entry: Mapping[str, Any]) -> Figure:
         evidence=entry["evidence"],
         source=entry["source"],
         locator=entry["locator"],
+        confidence=entry.get("confidence"),
         range=None if "range" not in entry else (Fraction(str(entry["range"][0])), Fraction(str(entry["range"][1]))),
     )
 

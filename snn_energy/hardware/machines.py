@@ -11,7 +11,7 @@ from fractions import Fraction
 from types import MappingProxyType
 from typing import Literal
 
-from snn_energy.hardware.records import Evidence
+from snn_energy.hardware.records import Confidence, Evidence
 
 Dataflow = Literal["output-stationary", "weight-stationary", "input-stationary"]
 OverTime = Literal["repeat", "fold", "unroll"]
@@ -32,6 +32,7 @@ class Figure:
     locator: str
     range: tuple[Fraction, Fraction] | None = None
     """Lowest and highest published value."""
+    confidence: Confidence | None = None
 
     def as_table(self) -> dict[str, object]:
         """The number as plain values, ready for JSON."""
@@ -41,7 +42,8 @@ class Figure:
             "source": self.source,
             "locator": self.locator,
         }
-        return plain if self.range is None else {**plain, "range": [_number(end) for end in self.range]}
+        plain |= {} if self.range is None else {"range": [_number(end) for end in self.range]}
+        return plain | ({} if self.confidence is None else {"confidence": self.confidence})
 
 
 def _number(value: Fraction) -> int | float:
@@ -124,7 +126,7 @@ class Machine:
         return _rebuilt, (state | {"figures": dict(self.figures), "texts": dict(self.texts)},)
 
     def as_table(self) -> dict[str, object]:
-        """The table as plain values, ready for JSON; `machine_from_table` reads it back."""
+        """The table as plain values, ready for JSON, as `machine_of` reads it back."""
         return {**self.texts, **{name: figure.as_table() for name, figure in self.figures.items()}}
 
 

@@ -263,6 +263,10 @@ def _hardware(document: Document) -> list[Fact]:
             f"method {document.get('method', '')}",
         )
     ]
+    within: dict[str, list[str]] = {}
+    for part, action in hardware.get("included", {}).items():
+        within.setdefault(action, []).append(part)
+    found += [("included", f"the price of {action} contains {', '.join(parts)}") for action, parts in within.items()]
     used = {price["source"] for price in hardware.get("energy_pj", {}).values()}
     for key, source in hardware.get("sources", {}).items():
         if key in used:
