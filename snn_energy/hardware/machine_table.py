@@ -36,6 +36,7 @@ from snn_energy.hardware.machines import (
     WeightReads,
 )
 from snn_energy.hardware.records import Confidence, Evidence
+from snn_energy.hardware.wording import shown
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -195,19 +196,19 @@ def _referred(value: Any, document: Mapping[str, Any]) -> Any:
 def _problems(table: Mapping[str, Any], where: str) -> Iterator[str]:
     model = table.get("model")
     if not isinstance(model, str) or model not in MODELS:
-        yield f"{where}.model must be {' or '.join(map(repr, MODELS))} (got {model!r}); name the kind of machine"
+        yield f"{where}.model must be {' or '.join(map(shown, MODELS))} (got {shown(model)}); name the kind of machine"
         return
     rules = MODELS[model]
     for key, rule in rules.items():
         if key in table:
             yield from _misfits(table[key], rule, f"{where}.{key}")
         elif rule.required:
-            yield f"{where}.{key} is missing; model {model!r} needs it: {rule.expected()}"
+            yield f"{where}.{key} is missing; model {shown(model)} needs it: {rule.expected()}"
     for key in table:
         if key not in rules and key not in ("model", "notes"):
             close = get_close_matches(key, rules, n=1)
-            meant = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(rules)}"
-            yield f"{where}.{key} is no field of model {model!r}; {meant}"
+            meant = f"did you mean {shown(close[0])}?" if close else f"known: {', '.join(rules)}"
+            yield f"{where}.{key} is no field of model {shown(model)}; {meant}"
     present = [key for key in MEMORY if key in table]
     if present and set(MEMORY) <= set(rules):
         absent = [key for key in MEMORY if key not in table]
@@ -220,28 +221,28 @@ def _problems(table: Mapping[str, Any], where: str) -> Iterator[str]:
 def _misfits(value: Any, rule: Rule, path: str) -> Iterator[str]:
     if isinstance(rule, Choice):
         if value not in rule.of:
-            yield f"{path} must be {rule.expected()} (got {value!r})"
+            yield f"{path} must be {rule.expected()} (got {shown(value)})"
         return
     if not isinstance(value, Mapping):
         yield (
             f"{path} must be a table with {', '.join(_FIGURE)}, or name an entry of {', '.join(REFERRED)} "
-            f"(got {value!r}); every number has its source"
+            f"(got {shown(value)}); every number has its source"
         )
         return
     if not rule.accepts(value.get("value")):
-        yield f"{path}.value must be {rule.expected()} (got {value.get('value')!r})"
+        yield f"{path}.value must be {rule.expected()} (got {shown(value.get('value'))})"
     if value.get("evidence") not in GRADES:
         grades = " or ".join(f'"{grade}"' for grade in GRADES)
-        yield f"{path}.evidence must be {grades} (got {value.get('evidence')!r})"
+        yield f"{path}.evidence must be {grades} (got {shown(value.get('evidence'))})"
     for key in ("source", "locator"):
         if not isinstance(value.get(key), str) or not value[key].strip():
-            yield f"{path}.{key} must be non-empty text (got {value.get(key)!r})"
+            yield f"{path}.{key} must be non-empty text (got {shown(value.get(key))})"
     if value.get("confidence") not in (None, *get_args(Confidence)):
         grades = " or ".join(f'"{grade}"' for grade in get_args(Confidence))
-        yield f"{path}.confidence must be {grades} (got {value['confidence']!r})"
+        yield f"{path}.confidence must be {grades} (got {shown(value['confidence'])})"
     bounds = value.get("range")
     if bounds is not None and not _surrounds(bounds, value.get("value"), rule):
-        yield f"{path}.range must be [lowest, highest] around {path}.value, both {rule.expected()} (got {bounds!r})"
+        yield f"{path}.range must be [lowest, highest] around {path}.value, both {rule.expected()} (got {shown(bounds)})"
     for key in value:
         if key not in (*_FIGURE, *_OPTIONAL):
             yield f"{path}.{key} is no field of a number; known: {', '.join((*_FIGURE, *_OPTIONAL))}"

@@ -45,16 +45,20 @@ def timetable(document: Document) -> Timetable | None:
     if latency is None:
         return None
     rows = latency["rows"]
-    name, size = time_unit(latency["seconds"] or 0)
+    name, size = time_unit(latency["seconds"] or max((row["seconds"] or 0 for row in rows), default=0))
     times = _times(rows, latency, size)
-    return Timetable(
-        headings=(*HEADINGS, name if any(times) else "", "bottleneck"),
-        rows=tuple(
+    lines: list[tuple[str, ...]] = [
+        (*HEADINGS, name, "bottleneck"),
+        *(
             (row["name"], _whole(row["passes"]), _cycles(row), time, row["bottleneck"] or "")
             for row, time in zip(rows, times, strict=True)
         ),
-        total=("total", "", _cycles(latency), _time(latency["seconds"], size), latency["bottleneck"] or ""),
-    )
+        ("total", "", _cycles(latency), _time(latency["seconds"], size), latency["bottleneck"] or ""),
+    ]
+    # A machine without a clock has no cycles, one whose clock is not stated no times.
+    shown = [i for i in range(len(lines[0])) if any(cells[i] for cells in lines[1:])]
+    headings, *body, total = (tuple(cells[i] for i in shown) for cells in lines)
+    return Timetable(headings=headings, rows=tuple(body), total=total)
 
 
 def latency_facts(document: Document) -> Iterator[Fact]:
@@ -74,7 +78,8 @@ def latency_facts(document: Document) -> Iterator[Fact]:
         yield "static power", f"none: {latency['static_missing']}"
     if latency["energy_delay_pj_s"] is not None:
         with_static = " (static power included)" if latency["static_pj"] is not None else ""
-        yield "energy x delay", f"{latency['energy_delay_pj_s'] * 1e-12:.4g} J s per inference{with_static}"
+        least = _least(document)
+        yield "energy x delay", f"{least}{latency['energy_delay_pj_s'] * 1e-12:.4g} J s per inference{with_static}"
     yield from _against_the_twin(latency, document)
 
 
@@ -88,8 +93,13 @@ def _against_the_twin(latency: dict[str, Any], document: Document) -> Iterator[F
     elif other["cycles"] is not None and latency["cycles"]:
         text += f", {ratio(other['cycles'] / latency['cycles'])} times the SNN's"
     if other["energy_delay_pj_s"] is not None:
-        text += f"; energy x delay {other['energy_delay_pj_s'] * 1e-12:.4g} J s"
+        text += f"; energy x delay {_least(document['baseline'])}{other['energy_delay_pj_s'] * 1e-12:.4g} J s"
     yield "ANN, latency", text
+
+
+def _least(report: Document) -> str:
+    """Work that is not counted or not priced is not in the energy."""
+    return "" if report.get("complete") else "at least "
 
 
 def _whole_time(latency: dict[str, Any], document: Document) -> str:

@@ -70,7 +70,7 @@ def latency_of(trace: Trace, machine: Machine, hardware: Hardware, *, batch: int
         bottleneck=_bottleneck(work),
         static_pj=static_pj,
         static_missing=static_missing,
-        assumptions=(*work.assumptions, *_gaps(trace)),
+        assumptions=(*work.assumptions, *_gaps(trace), *_notes(machine)),
     )
 
 
@@ -166,6 +166,13 @@ def _bottleneck(work: Work) -> Bottleneck | None:
             taken[name] = taken.get(name, Fraction()) + (span.even or Fraction())
     longest = max(taken.values(), default=Fraction())
     return next((name for name, time in taken.items() if time == longest > 0), None)
+
+
+def _notes(machine: Machine) -> Iterator[str]:
+    if machine.static_mw is not None:
+        yield "the static power is that of one machine, however many the network needs"
+    if "notes" in machine.texts:
+        yield machine.texts["notes"].strip()
 
 
 def _gaps(trace: Trace) -> Iterator[str]:
