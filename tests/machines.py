@@ -28,8 +28,8 @@ def document(latency: dict[str, Any], scope: str = "per-term") -> dict[str, Any]
     }
 
 
-def hardware(latency: dict[str, Any], scope: str = "per-term") -> Hardware:
-    return parse_hardware(document(latency, scope), stem="x", shown="x.toml")
+def hardware(latency: dict[str, Any]) -> Hardware:
+    return parse_hardware(document(latency), stem="x", shown="x.toml")
 
 
 SYSTOLIC = {"model": "systolic", "dataflow": "output-stationary", "rows": 4, "cols": 4}

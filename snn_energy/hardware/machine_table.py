@@ -242,7 +242,8 @@ def _misfits(value: Any, rule: Rule, path: str) -> Iterator[str]:
         yield f"{path}.confidence must be {grades} (got {shown(value['confidence'])})"
     bounds = value.get("range")
     if bounds is not None and not _surrounds(bounds, value.get("value"), rule):
-        yield f"{path}.range must be [lowest, highest] around {path}.value, both {rule.expected()} (got {shown(bounds)})"
+        got = shown(bounds)
+        yield f"{path}.range must be [lowest, highest] around {path}.value, both {rule.expected()} (got {got})"
     for key in value:
         if key not in (*_FIGURE, *_OPTIONAL):
             yield f"{path}.{key} is no field of a number; known: {', '.join((*_FIGURE, *_OPTIONAL))}"

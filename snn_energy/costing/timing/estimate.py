@@ -30,7 +30,7 @@ def latency_of(trace: Trace, machine: Machine, hardware: Hardware, *, batch: int
     Args:
         trace: what happened; its counts are totals over `trace.samples`.
         machine: the profile's [latency] table.
-        hardware: says what integer spikes cost, and whether its energies contain leakage already (scope "all-in").
+        hardware: says what integer spikes cost, and whether a price contains leakage already.
         batch: inferences that run together; the times are then those of all of them. Dense arrays take their rows as
             one product, pipelines take their time steps one behind the other, a sequential core repeats itself.
 
@@ -140,8 +140,9 @@ def _row(row: Row, unit: _Unit) -> LayerLatency:
 
 def _static(machine: Machine, hardware: Hardware, seconds: float | None) -> tuple[float | None, str | None]:
     """Leakage and idle power x time in pJ, or why there is none."""
-    if hardware.scope == "all-in":
-        return None, "the profile's all-in energies contain it already"
+    covering = hardware.covered_by("leakage")
+    if covering is not None:
+        return None, f'the price of "{covering}" contains it already'
     if machine.static_mw is None:
         return None, "the profile states no static_power_mw"
     if seconds is None:
