@@ -105,7 +105,7 @@ def _drawn_times(times: Timetable, width: int) -> list[StyledLine]:
     cells = [times.headings, *times.rows, times.total]
     widths = [max(len(row[i]) for row in cells) for i in range(len(times.headings))]
     gaps = 2 * (len(widths) - 1)
-    limit = max(SHORTEST_NAME, min(widths[0], width - sum(widths[1:]) - gaps))
+    limit = min(widths[0], max(SHORTEST_NAME, width - sum(widths[1:]) - gaps))
     styles = ["bold", *[""] * len(times.rows), "bold"]
     found = []
     for row, style in zip(cells, styles, strict=True):

@@ -105,25 +105,24 @@ def _least(report: Document) -> str:
 def _whole_time(latency: dict[str, Any], document: Document) -> str:
     text = _shown(latency)
     clock = document["hardware"].get(LABEL, {}).get("clock_mhz")
-    if latency["seconds"] is not None:
-        text += " per inference" + (f" at {clock['value']:,} MHz" if clock else "")
-    elif latency["cycles"] is not None:
-        text += f" per inference; no seconds: {latency['seconds_missing']}"
-    ends = _ends(latency)
-    if ends:
-        text += f", {ends}"
+    if latency["seconds"] is None and latency["cycles"] is None:
+        return text
+    text += " per inference"
+    if latency["seconds"] is not None and clock:
+        text += f" at {clock['value']:,} MHz"
+    text += _ends(latency)
+    if latency["seconds"] is None:
+        text += f"; no seconds: {latency['seconds_missing']}"
     return text + (f"; bottleneck: {latency['bottleneck']}" if latency["bottleneck"] else "")
 
 
 def _ends(latency: dict[str, Any]) -> str:
     """The bounds, where they are not the number itself."""
-    if latency["cycles"] is None and latency["seconds"] is None:
-        return ""
     key, show = ("cycles", _whole) if latency["cycles"] is not None else ("seconds", duration)
     low, high = latency[f"{key}_low"], latency[f"{key}_high"]
     if high is None:
-        return f"at least {show(low)}, without an upper bound"
-    return "" if low == high else f"between {show(low)} and {show(high)} for any spread of events"
+        return f", at least {show(low)}, without an upper bound"
+    return "" if low == high else f", between {show(low)} and {show(high)} for any spread of events"
 
 
 def _shown(latency: dict[str, Any]) -> str:
