@@ -1,15 +1,18 @@
-"""`snn-energy hardware`: list, show and check hardware profiles."""
+"""`snn-energy hardware`: list, show, check and write hardware profiles, and fit a network to a chip."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from snn_energy.cli.console import emit_json, print_block, print_line
-from snn_energy.errors import ProfileError
-from snn_energy.hardware import Hardware, display_path, list_hardware, load_hardware, locate_hardware
+from snn_energy.cli.console import emit_json, print_line
+from snn_energy.cli.hardware_fit import fit_command
+from snn_energy.cli.hardware_show import print_profile
+from snn_energy.cli.hardware_table import print_profiles
+from snn_energy.errors import ProfileError, UsageError
+from snn_energy.hardware import display_path, list_hardware, load_hardware, locate_hardware, profile_template
 
 app = typer.Typer(rich_markup_mode=None)
 """The subcommands of `hardware`."""
@@ -17,15 +20,18 @@ app = typer.Typer(rich_markup_mode=None)
 
 @app.callback()
 def _hardware() -> None:
-    """List, show and check hardware profiles.
+    """List, show, check and write hardware profiles; fit a chip.
 
-    A profile says what each action costs on one piece of hardware, in pJ.
+    A profile says what each action costs on one piece of hardware, in pJ. Own profiles: a path, a folder in
+    $SNN_ENERGY_PROFILES, or a package named as an entry point of the group snn_energy.profiles.
 
     \b
     Examples:
       snn-energy hardware list
       snn-energy hardware show horowitz-45nm-fp32
+      snn-energy hardware new my-chip --from loihi
       snn-energy hardware check my-chip.toml
+      snn-energy hardware fit fashion-cnn --hardware loihi
     """
 
 
@@ -34,7 +40,7 @@ _Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a tab
 
 @app.command("list")
 def list_command(json: _Json = False) -> None:
-    """List the shipped profiles.
+    """List the profiles.
 
     \b
     Examples:
@@ -45,23 +51,7 @@ def list_command(json: _Json = False) -> None:
     if json:
         emit_json([profile.as_dict() for profile in profiles])
         return
-
-    from rich.table import Table
-
-    table = Table("name", "data type", box=None, pad_edge=False)
-    for heading in ("node nm", "mac pJ", "ac pJ"):
-        table.add_column(heading, justify="right")
-    table.add_column("scope")
-    for profile in profiles:
-        table.add_row(
-            profile.name,
-            profile.datatype or "-",
-            "-" if profile.node_nm is None else _number(profile.node_nm),
-            _energy(profile, "mac"),
-            _energy(profile, "ac"),
-            profile.scope,
-        )
-    print_block(table)
+    print_profiles(profiles)
 
 
 @app.command("show")
@@ -70,13 +60,13 @@ def show_command(
         str,
         typer.Argument(
             metavar="NAME|PATH",
-            help="Name of a shipped profile, or path of a TOML file.",
+            help="Name of a profile, or path of a TOML file.",
             autocompletion=lambda: list(list_hardware()),
         ),
     ],
     json: _Json = False,
 ) -> None:
-    """Show one profile: every price with its evidence and its source.
+    """Show one profile: every number with its evidence and source.
 
     \b
     Examples:
@@ -87,18 +77,7 @@ def show_command(
     if json:
         emit_json(profile.as_dict())
         return
-    print_line(profile.name, style="bold")
-    print_line(profile.title)
-    print_line(_facts(profile))
-    if profile.notes:
-        print_block(profile.notes.strip())
-    _print_prices(profile)
-    _print_entries("Unpriced", profile.unpriced.items())
-    sources = (
-        (key, "\n".join(part for part in (source.citation, source.url, source.note) if part))
-        for key, source in profile.sources.items()
-    )
-    _print_entries("Sources", sources)
+    print_profile(profile)
 
 
 @app.command("check")
@@ -107,7 +86,7 @@ def check_command(
         list[str] | None,
         typer.Argument(
             metavar="NAME|PATH",
-            help="Profiles to check; all shipped ones if none is given.",
+            help="Profiles to check; all of the list if none is given.",
             autocompletion=lambda: list(list_hardware()),
             show_default=False,
         ),
@@ -136,54 +115,36 @@ def check_command(
         raise typer.Exit(1)
 
 
-def _print_prices(profile: Hardware) -> None:
-    from rich.table import Table
+@app.command("new")
+def new_command(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the new profile: lower case, digits, hyphens.")],
+    base: Annotated[
+        str,
+        typer.Option(
+            "--from",
+            metavar="NAME|PATH",
+            help="Profile whose structure to take; its numbers become comments.",
+            autocompletion=lambda: list(list_hardware()),
+        ),
+    ] = "horowitz-45nm-fp32",
+) -> None:
+    """Write NAME.toml, a profile to fill in, into this folder.
 
-    table = Table("action", box=None, pad_edge=False)
-    table.add_column("pJ", justify="right")
-    table.add_column("evidence")
-    table.add_column("source", overflow="fold")
-    for action, price in profile.energy_pj.items():
-        value = _number(price.value_pj)
-        if price.range_pj is not None:
-            value += f" ({' to '.join(map(_number, price.range_pj))})"
-        table.add_row(action, value, price.evidence, f"{price.source}, {price.locator}")
-    print_line("")
-    print_block(table)
+    What is left to fill in, check lists.
 
+    \b
+    Examples:
+      snn-energy hardware new my-chip
+      snn-energy hardware new my-chip --from loihi
+      snn-energy hardware check my-chip.toml
+    """
+    from snn_energy.files import write_atomic
 
-def _print_entries(heading: str, entries: Iterable[tuple[str, str]]) -> None:
-    from rich.padding import Padding
-
-    rows = list(entries)
-    if not rows:
-        return
-    print_line(f"\n{heading}", style="bold")
-    for key, text in rows:
-        print_line(f"  {key}")
-        print_block(Padding(text, (0, 0, 0, 4)))
-
-
-def _facts(profile: Hardware) -> str:
-    facts = (
-        ("node", profile.node_nm, " nm"),
-        ("supply", profile.voltage_v, " V"),
-        ("data type", profile.datatype, ""),
-        ("operand", profile.operand_bits, " bits"),
-        ("scope", profile.scope, ""),
-        ("integer spikes", profile.integer_spikes, ""),
-    )
-    return "\n".join(
-        f"  {label:<16}{value if isinstance(value, str) else _number(value)}{unit}"
-        for label, value, unit in facts
-        if value is not None
-    )
+    path = Path(f"{name}.toml")
+    if path.exists():
+        raise UsageError(f"{path}: exists already and would be lost; choose another name, or remove it first")
+    write_atomic(path, profile_template(name, load_hardware(base)).encode())
+    print_line(f"{path}: written; fill in what snn-energy hardware check {path} names")
 
 
-def _energy(profile: Hardware, action: str) -> str:
-    price = profile.energy_pj.get(action)
-    return "-" if price is None else _number(price.value_pj)
-
-
-def _number(value: float) -> str:
-    return f"{value:.12g}"
+app.command("fit")(fit_command)

@@ -10,8 +10,8 @@ from snn_energy.hardware.loading import (
     parse_hardware,
 )
 from snn_energy.hardware.records import (
-    Evidence,
     EventPrice,
+    Evidence,
     Hardware,
     IntegerSpikes,
     Limit,
@@ -32,8 +32,8 @@ __all__ = [
     "COVERABLE",
     "LIMITS",
     "TRAITS",
-    "Evidence",
     "EventPrice",
+    "Evidence",
     "Hardware",
     "IntegerSpikes",
     "InvalidProfileError",

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 Evidence = Literal["stated", "derived", "simulated", "measured", "scaled"]
 """How a number came about. "scaled" marks what a rule computed from another profile; no file may state it."""
 Confidence = Literal["high", "medium", "low"]
-"""How sure the transcription is: the primary text read; a copy or one quotation; a claim whose conditions are unclear."""
+"""How sure the number is: the primary text was read; a copy or one quotation; a claim of unclear conditions."""
 IntegerSpikes = Literal["accumulate-per-unit", "graded-mac"]
 MemoryKind = Literal["register", "sram", "dram"]
 

@@ -168,7 +168,7 @@ SECTIONS: Mapping[int, Mapping[str, Mapping[str, Field]]] = {
             "confidence": _CONFIDENCE,
         },
         "limits": {
-            "value": Field(expected="see the limit's name", accepts=lambda value: True, required=True),
+            "value": Field(expected="see the limit's name", accepts=lambda _: True, required=True),
             **_WHERE,
             "confidence": _CONFIDENCE,
         },
