@@ -330,7 +330,7 @@ def test_a_layer_of_unknown_time_leaves_a_lower_bound():
     assert (first.cycles, product.cycles, product.cycles_low, product.cycles_high) == (4 + 4 + 4 - 3, None, 3, None)
     assert (found.cycles, found.cycles_low, found.cycles_high) == (None, 9 + 3, None)
     assert found.bottleneck is None
-    assert found.cycles_missing.startswith("matmul: the sizes of a product of two data operands are not in a trace")
+    assert found.cycles_missing.startswith("matmul: the sizes of a product of two data operands are not in the trace")
     assert found.seconds_missing == found.cycles_missing
     report = se.price(trace, hardware({**SYSTOLIC, "clock_mhz": 1}))
     assert report.latency_cycles is None

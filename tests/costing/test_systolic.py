@@ -14,6 +14,9 @@ from torch import nn
 import snn_energy as se
 from snn_energy.costing.timing.matrices import Product, Unknown, product_of
 from snn_energy.costing.timing.systolic import compute_cycles, layer_cycles, pass_cycles, sata_sim_cycles
+from snn_energy.counting.counts import LayerCounts
+from snn_energy.counting.values import SILENT
+from snn_energy.hardware import load_hardware
 from snn_energy.hardware.machines import Systolic
 
 SIZE = st.integers(1, 9)
@@ -65,6 +68,12 @@ SATA_LAYERS = [
 @pytest.mark.parametrize(("sizes", "cycles"), SATA_LAYERS)
 def test_golden_sata_layers(sizes, cycles):
     assert compute_cycles(*sizes, rows=8, cols=16, dataflow="weight-stationary") == cycles
+
+
+def test_the_shipped_profile_of_sata_has_the_array_of_these_runs():
+    engine = load_hardware("sata-sim-int8").latency.engine
+    found = [pass_cycles(Product(m=m, n=n, k=k), engine) for (m, n, k), _ in SATA_LAYERS]
+    assert found == [cycles for _, cycles in SATA_LAYERS]
 
 
 @pytest.mark.parametrize(("steps", "cycles"), [(2, 3192049), (4, 4918095), (8, 8370187)])
@@ -141,6 +150,23 @@ def test_products_of_layers(layer, shape, expected, samples):
     found = product(layer, torch.ones(samples, *shape))
     assert found == expected
     assert found.macs * samples == se.trace(layer, torch.ones(samples, *shape)).dense_macs
+
+
+def test_products_of_two_data_operands_whose_sizes_are_recorded():
+    """Two samples, T = 3, 4 heads: [5 2] x [2 5] each; nothing is shared, so nothing folds into one product."""
+    heads = LayerCounts(
+        name="matmul",
+        kind="matmul",
+        partner_values=SILENT,
+        dense_macs=2 * 3 * 4 * (5 * 2 * 5),
+        geometry=(("m", (5,)), ("n", (5,)), ("k", (2,))),
+    )
+    found = product_of(heads, 2, 3)
+    assert found == Product(m=5, n=5, k=2, copies=4, passes=3, shared=False)
+    one = compute_cycles(5, 5, 2, rows=4, cols=4, dataflow="output-stationary")
+    for over_time in ("repeat", "fold"):
+        assert layer_cycles(found, array(4, 4, over_time=over_time)) == 3 * 4 * one
+    assert layer_cycles(found, array(4, 4, over_time="unroll"), batch=2) == 2 * 4 * one
 
 
 class Loop(nn.Module):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import tomllib
 from fractions import Fraction
 
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from machines import EVENTS, MEMORY, STEPS, SYSTOLIC, document, hardware, number
 
 from snn_energy.errors import ProfileError
-from snn_energy.hardware import parse_hardware
+from snn_energy.hardware import load_hardware, parse_hardware, profile_template
 from snn_energy.hardware.machines import EventDriven, Memory, StepSynchronous, Systolic
 
 TABLES = {"systolic": SYSTOLIC, "event-driven": EVENTS, "step-synchronous": STEPS}
@@ -186,3 +187,29 @@ def test_whatever_the_table_holds_it_is_read_or_refused_with_a_message(value):
         else:
             said = "read"
         assert said.startswith(("read", "x.toml: latency."))
+
+
+@pytest.mark.parametrize("table", TABLES.values(), ids=TABLES)
+def test_a_template_keeps_the_choices_and_asks_for_every_number(table):
+    base = hardware(table)
+    text = profile_template("y", base)
+    for key, value in tomllib.loads(text)["latency"].items():
+        assert value == (table[key] if isinstance(table[key], str) else {
+            "value": "?", "evidence": "?", "source": "my-source", "locator": " "})  # fmt: skip
+    filled = text.replace('evidence = "?"', 'evidence = "stated"').replace('" "', '"filled in"')
+    for key, entry in base.as_dict()["latency"].items():
+        if not isinstance(entry, str):
+            filled = filled.replace(f'[latency.{key}]\nvalue = "?"', f"[latency.{key}]\nvalue = {entry['value']}")
+    made = parse_hardware(tomllib.loads(filled.replace('value = "?"', "value = 1")), stem="y", shown="y.toml")
+    assert made.latency.engine == base.latency.engine
+
+
+def test_loihi_is_timed_by_the_table_of_davies_2018():
+    """Table 2: 3.5 ns a synaptic operation, 8.4 ns an active neuron, 113 to 465 ns a barrier of 1 to 32 tiles."""
+    machine = load_hardware("loihi").latency
+    assert machine.engine == StepSynchronous(
+        synop_ns=Fraction(7, 2), update_ns=Fraction(42, 5), barrier_ns=Fraction(465), neurons_per_core=1024
+    )
+    assert machine.figures["barrier_ns"].range == (113, 465)
+    fitted = load_hardware("loihi-sana-fe").latency.engine
+    assert (fitted.synop_ns, fitted.update_ns, fitted.barrier_ns) == (Fraction("3.8"), Fraction("9.7"), 1800)

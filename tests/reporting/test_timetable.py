@@ -96,7 +96,7 @@ def test_unknown_times_are_told():
     report = se.price(se.trace(Attention(), torch.rand(1, 3, 4)), hardware(SYSTOLIC))
     plain = json.loads(report.to_json())
     assert dict(facts(plain))["latency"] == (
-        "unknown (matmul: the sizes of a product of two data operands are not in a trace; all units busy in every "
+        "unknown (matmul: the sizes of a product of two data operands are not in the trace; all units busy in every "
         "cycle, it takes at least these), at least 3 cycles"
     )
     assert timetable(plain).rows == (("matmul", "?", ">= 3"),)

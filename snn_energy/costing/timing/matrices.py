@@ -26,6 +26,8 @@ class Product:
     k: int
     copies: int = 1
     passes: int = 1
+    shared: bool = True
+    """Whether all passes and samples multiply by one right-hand side: weights, not a second data operand."""
 
     @property
     def macs(self) -> int:
@@ -49,12 +51,12 @@ def product_of(layer: LayerCounts, samples: int, steps: int | None) -> Product |
         steps: time steps of the network, None where they differ. Rows of a linear layer are spread over them
             where their number is a multiple; else the layer is taken to run once.
     """
-    if layer.partner_values is not None:
-        return Unknown("the sizes of a product of two data operands are not in a trace")
     facts = dict(layer.geometry or ())
+    if layer.partner_values is not None and "m" not in facts:
+        return Unknown("the sizes of a product of two data operands are not in the trace")
     if not facts:
         return Unknown("its calls differ in geometry, so that their sizes are not in the trace")
-    per_run = _conv(layer.kind, facts) if "kernel" in facts else _linear(facts)
+    per_run = _conv(layer.kind, facts) if "kernel" in facts else _pair(facts) if "m" in facts else _linear(facts)
     rows = layer.dense_macs // per_run.macs if per_run.macs else 0
     if not per_run.macs or rows * per_run.macs != layer.dense_macs or rows % samples:
         return Unknown("the samples differ in the number of their runs")
@@ -64,6 +66,8 @@ def product_of(layer: LayerCounts, samples: int, steps: int | None) -> Product |
     if steps is None:
         return Unknown("the time steps differ between samples or layers, so that rows and steps cannot be told apart")
     passes = steps if runs % steps == 0 else 1
+    if not per_run.shared:
+        return replace(per_run, copies=runs // passes, passes=passes)
     return Product(m=runs // passes, n=per_run.n, k=per_run.k, copies=per_run.copies, passes=passes)
 
 
@@ -79,6 +83,11 @@ def _conv(kind: str, facts: dict[str, tuple[int, ...]]) -> Product:
     if kind.startswith("conv_transpose"):
         return Product(m=prod(facts["size_in"]), n=c_out // groups * taps, k=c_in // groups, copies=groups)
     return Product(m=prod(facts["size_out"]), n=c_out // groups, k=c_in // groups * taps, copies=groups)
+
+
+def _pair(facts: dict[str, tuple[int, ...]]) -> Product:
+    (m,), (n,), (k,) = facts["m"], facts["n"], facts["k"]
+    return Product(m=m, n=n, k=k, shared=False)
 
 
 def _linear(facts: dict[str, tuple[int, ...]]) -> Product:

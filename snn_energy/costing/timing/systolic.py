@@ -37,10 +37,13 @@ def compute_cycles(m: int, n: int, k: int, *, rows: int, cols: int, dataflow: Da
 
 
 def pass_cycles(product: Product, array: Systolic, *, batch: int = 1) -> int:
-    """Cycles of one pass of a layer over `batch` samples: their rows share the weights, so that M grows with them."""
-    return product.copies * compute_cycles(
-        product.m * batch, product.n, product.k, rows=array.rows, cols=array.cols, dataflow=array.dataflow
-    )
+    """Cycles of one pass of a layer over `batch` samples.
+
+    Rows that share the weights are rows of one product, so that M grows with the batch; products of two data operands
+    stay products of their own.
+    """
+    m, copies = (product.m * batch, product.copies) if product.shared else (product.m, product.copies * batch)
+    return copies * compute_cycles(m, product.n, product.k, rows=array.rows, cols=array.cols, dataflow=array.dataflow)
 
 
 def layer_cycles(product: Product, array: Systolic, *, batch: int = 1) -> int:
