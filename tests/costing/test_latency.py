@@ -275,6 +275,8 @@ def test_the_roofline_by_hand():
     assert found.cycles == 23 + 30 + 31
     again = latency(traced(n=1), {**table, "weights_read": "once-per-pass"})
     assert again.rows[1].memory_cycles == -(-(3 * 20 * 8 + 3 * (5 * 1 + 4 * 8)) // 16)
+    folded = latency(traced(n=1), {**table, "weights_read": "once-per-pass", "over_time": "fold"})
+    assert folded.rows[1].memory_cycles == found.rows[1].memory_cycles
 
 
 def test_weights_read_for_each_event():

@@ -57,7 +57,8 @@ def _layer(layer: LayerCounts, machine: Machine, engine: Systolic, task: Task, s
         note = f"{product.reason}; all units busy in every cycle, it takes at least these"
     memory = None
     if machine.memory is not None:
-        bits = layer_bits(layer, machine.memory, task.samples, passes or 1, outputs=True, batch=task.batch)
+        reads = 1 if engine.over_time == "fold" else passes or 1  # folded, all time steps are one pass
+        bits = layer_bits(layer, machine.memory, task.samples, reads, outputs=True, batch=task.batch)
         memory = memory_cycles(bits, machine.memory, machine)
     return Row(
         name=layer.name,

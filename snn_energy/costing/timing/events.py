@@ -1,7 +1,8 @@
 """Time of a trace on a core that pays for events: synaptic operations, a sweep over the neurons, a barrier each step.
 
 Engineering forms, from no one publication: a layer takes `ceil(synops / lanes) + ceil(neurons / lanes)` cycles in each
-time step (`#spikes * ceil(fan-out / lanes)` in Prosperity's model of MINT), and each step ends in a barrier.
+time step, and each step ends in a barrier. Lanes are filled across spikes: a core that rounds up for each of them, as
+Prosperity's model of MINT does with `spikes * ceil(fan-out / lanes)`, takes longer.
 """
 
 from __future__ import annotations
