@@ -12,7 +12,14 @@ from snn_energy.cli.hardware_fit import fit_command
 from snn_energy.cli.hardware_show import print_profile
 from snn_energy.cli.hardware_table import print_profiles
 from snn_energy.errors import ProfileError, UsageError
-from snn_energy.hardware import display_path, list_hardware, load_hardware, locate_hardware, profile_template
+from snn_energy.hardware import (
+    all_hardware,
+    display_path,
+    list_hardware,
+    load_hardware,
+    locate_hardware,
+    profile_template,
+)
 
 app = typer.Typer(rich_markup_mode=None)
 """The subcommands of `hardware`."""
@@ -47,7 +54,7 @@ def list_command(json: _Json = False) -> None:
       snn-energy hardware list
       snn-energy hardware list --json
     """
-    profiles = [load_hardware(name) for name in list_hardware()]
+    profiles = all_hardware()
     if json:
         emit_json([profile.as_dict() for profile in profiles])
         return

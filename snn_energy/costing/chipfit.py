@@ -16,7 +16,7 @@ from snn_energy.costing.populations import Population, population
 from snn_energy.costing.tiles import Room, Tile, best_tile, needs_of_one
 from snn_energy.counting.counts import Trace, record_fields
 from snn_energy.errors import TraceError, UsageError
-from snn_energy.hardware import LIMITS, Hardware, list_hardware, load_hardware
+from snn_energy.hardware import LIMITS, Hardware, all_hardware, load_hardware
 
 _EXPECTED = ("cores", "neurons_per_core", "input_axons_per_core", "weight_memory_bits_per_core", "weight_bits")
 """Limits without which the answer is incomplete."""
@@ -141,7 +141,7 @@ class _Chip:
 
 def _check(trace: Trace, profile: Hardware, weight_bits: int | None, chips: int) -> None:
     if not profile.limits:
-        known = [name for name in list_hardware() if load_hardware(name).limits]
+        known = [other.name for other in all_hardware() if other.limits]
         raise UsageError(
             f"fit: {profile.name} states no limits of a chip, so nothing can be checked; profiles that do: "
             f"{', '.join(known)}"

@@ -6,6 +6,7 @@ Every output of a projection is a neuron that adds up its inputs; pooling and no
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from math import prod
 from typing import Any
 
@@ -64,10 +65,15 @@ class Population:
 
     def _reach(self, tile: int, kernel: int, stride: int, dilation: int) -> int:
         """Input positions along one axis that `tile` neighbouring outputs read."""
-        span = (kernel - 1) * dilation
-        if self.transposed:  # output i reads the inputs j with 0 <= i - j * stride <= span
-            return (tile - 1 + span) // stride + 1
-        return (tile - 1) * stride + span + 1
+        if self.transposed:  # output i reads inputs j with 0 <= i - j * stride <= span; at most, if dilated
+            return (tile - 1 + (kernel - 1) * dilation) // stride + 1
+        return _distinct(tile, kernel, stride, dilation)
+
+
+@cache
+def _distinct(tile: int, kernel: int, stride: int, dilation: int) -> int:
+    """Different values of i * stride + t * dilation for i < tile and t < kernel: long strides leave gaps."""
+    return len({i * stride + t * dilation for i in range(tile) for t in range(kernel)})
 
 
 def population(layer: LayerCounts, trace: Trace) -> Population | str:

@@ -3,6 +3,7 @@
 from snn_energy.hardware.actions import ACTIONS
 from snn_energy.hardware.loading import (
     InvalidProfileError,
+    all_hardware,
     display_path,
     list_hardware,
     load_hardware,
@@ -45,6 +46,7 @@ __all__ = [
     "Source",
     "SystemValue",
     "Timing",
+    "all_hardware",
     "display_path",
     "list_hardware",
     "load_hardware",

@@ -18,7 +18,7 @@ VARIABLE = "SNN_ENERGY_PROFILES"
 GROUP = "snn_energy.profiles"
 
 
-def catalogue() -> tuple[dict[str, Path], list[str]]:
+def profiles_found() -> tuple[dict[str, Path], list[str]]:
     """Path of each profile by name, and what is wrong with the places they were looked for in.
 
     A name that two files bear is left out: which of them is meant, nobody can tell.
@@ -31,7 +31,9 @@ def catalogue() -> tuple[dict[str, Path], list[str]]:
             if path.stem not in found:
                 found[path.stem] = path
             elif not path.samefile(found[path.stem]):
-                problems.append(f'two hardware profiles are called "{path.stem}": {found[path.stem]} and {path}')
+                problems.append(
+                    f'two hardware profiles are called "{path.stem}": {found[path.stem]} and {path}; rename one of them'
+                )
                 clashes.add(path.stem)
     return {name: path for name, path in found.items() if name not in clashes}, problems
 
@@ -46,9 +48,9 @@ def shipped_folder() -> Path:
 
 
 def refuse(problems: list[str]) -> None:
-    """Raise UsageError for what `catalogue` found wrong, if anything: rename or remove what it names."""
+    """Raise UsageError for what `profiles_found` found wrong, if anything."""
     if problems:
-        raise UsageError("\n".join(f"{problem}; rename or remove one of them" for problem in problems))
+        raise UsageError("\n".join(problems))
 
 
 def _user_folders(problems: list[str]) -> Iterator[Path]:
@@ -58,7 +60,7 @@ def _user_folders(problems: list[str]) -> Iterator[Path]:
         if Path(text).is_dir():
             yield Path(text)
         else:
-            problems.append(f'${VARIABLE} names "{text}", which is no folder')
+            problems.append(f'${VARIABLE} names "{text}", which is no folder; correct or unset it')
 
 
 def _installed_folders(problems: list[str]) -> Iterator[Path]:
@@ -66,7 +68,10 @@ def _installed_folders(problems: list[str]) -> Iterator[Path]:
         folder = _package_folder(entry)
         if folder is None:
             owner = entry.dist.name if entry.dist is not None else "an unknown distribution"
-            problems.append(f'entry point "{entry.name}" of {owner} names "{entry.value}", which is no package')
+            problems.append(
+                f'entry point "{entry.name}" of {owner} names "{entry.value}", which is no package; '
+                "install that distribution again, or remove it"
+            )
         else:
             yield folder
 

@@ -58,7 +58,7 @@ def _check_limits(document: Document) -> Problems:
             if not isinstance(value, bool):
                 yield f"{path}.value must be true or false (got {shown(value)})"
         elif isinstance(value, list) and name in PER_CORE:
-            if not all(map(is_whole, value)) or len(value) != cores:
+            if not all(map(is_whole, value)) or (len(value) != cores and (cores is None or is_whole(cores))):
                 yield f"{path}.value must be one whole number >= 1 for each of limits.cores (got {shown(value)})"
         elif not is_whole(value):
             yield f"{path}.value must be a whole number >= 1 (got {shown(value)})"

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from snn_energy.errors import ProfileError, UsageError
-from snn_energy.hardware.catalogue import catalogue, refuse, shipped_folder
+from snn_energy.hardware.catalogue import profiles_found, refuse, shipped_folder
 from snn_energy.hardware.checking import problems_of
 from snn_energy.hardware.machine_table import machine_of
 from snn_energy.hardware.reading import SECTION_READERS, read_entries
@@ -39,9 +39,16 @@ def list_hardware() -> tuple[str, ...]:
     UsageError
         Two profiles share a name, or a place that should hold profiles holds none.
     """
-    found, problems = catalogue()
+    found, problems = profiles_found()
     refuse(problems)
     return tuple(sorted(found))
+
+
+def all_hardware() -> tuple[Hardware, ...]:
+    """Every profile of `list_hardware`, read and checked, in the order of their names; errors as there and on load."""
+    found, problems = profiles_found()
+    refuse(problems)
+    return tuple(load_hardware(found[name]) for name in sorted(found))
 
 
 def load_hardware(name_or_path: str | PathLike[str]) -> Hardware:
@@ -72,7 +79,7 @@ def locate_hardware(name_or_path: str | PathLike[str]) -> Path:
         except OSError as error:
             fault = f"cannot be read ({error.strerror})"
         raise UsageError(f'hardware profile "{path}" {fault}; give a TOML file, or {_hint(path.stem)}')
-    found, problems = catalogue()
+    found, problems = profiles_found()
     if name_or_path in found:
         return found[name_or_path]
     refuse(problems)  # the name may be in the very place that cannot be read
@@ -175,7 +182,7 @@ def _looks_like_path(text: str) -> bool:
 
 
 def _hint(name: str) -> str:
-    known = sorted(catalogue()[0])
+    known = sorted(profiles_found()[0])
     close = [other for other in known if name and name in other] or get_close_matches(name, known, n=3)
     if not close:
         return "a name from: snn-energy hardware list"

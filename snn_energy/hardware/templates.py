@@ -70,7 +70,7 @@ def _entry(entry: Any, unit: str, base: str) -> Iterator[str]:
     """Lines of one entry: what it says of itself is kept, what a publication must say is left blank."""
     facts = {field.name: getattr(entry, field.name) for field in fields(entry)}
     value, bounds = facts[f"value{unit}"], facts.get(f"range{unit}")
-    said = f"{shown(list(value)) if isinstance(value, tuple) else shown(value)}{_UNITS[unit]}"
+    said = f"{list(value) if isinstance(value, tuple) else shown(value)}{_UNITS[unit]}"
     yield f'value = "{BLANK}"  # {base}: {said}'
     if bounds is not None:
         yield f"# range = [{bounds[0]:g}, {bounds[1]:g}]  # of {base}: the lowest and the highest published value"

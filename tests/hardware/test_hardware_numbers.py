@@ -17,8 +17,11 @@ PUBLISHED = {
 QUOTED = {"fp32": (4.6, 0.9), "fp16": (1.5, 0.4), "int8": (0.23, 0.03), "int32": (3.2, 0.1)}
 
 
-def test_the_shipped_profiles_are_these_four():
-    assert list_hardware() == tuple(sorted(f"horowitz-45nm-{datatype}" for datatype in PUBLISHED))
+HOROWITZ = tuple(f"horowitz-45nm-{datatype}" for datatype in PUBLISHED)
+
+
+def test_the_profiles_of_horowitz_are_these_four():
+    assert {name for name in list_hardware() if name.startswith("horowitz")} == set(HOROWITZ)
 
 
 @pytest.mark.parametrize("datatype", PUBLISHED)
@@ -34,7 +37,7 @@ def test_every_price_is_the_published_one(datatype):
     assert hardware.integer_spikes == "accumulate-per-unit"
 
 
-@pytest.mark.parametrize("name", list_hardware())
+@pytest.mark.parametrize("name", HOROWITZ)
 def test_every_price_says_where_it_comes_from(name):
     hardware = load_hardware(name)
     graded = {"mac": "derived", "ac": "derived", "add": "stated", "mul": "stated", "compare": "derived"}

@@ -144,9 +144,9 @@ ONE_PROBLEM = [
         "energy_pj mixes scopes, and all-in energies already contain other terms; keep one scope per profile "
         "(got all-in: ac, per-term: mac)",
     ),
-    ("format", 2, "format must be 1 (got 2); this version of snn-energy reads no other format"),
-    ("format", True, "format must be 1 (got true); this version of snn-energy reads no other format"),
-    ("format", ABSENT, "format is missing; it must be 1"),
+    ("format", 3, "format must be 1 or 2 (got 3); this version of snn-energy reads no other format"),
+    ("format", True, "format must be 1 or 2 (got true); this version of snn-energy reads no other format"),
+    ("format", ABSENT, "format is missing; it must be 1 or 2"),
 ]
 
 
@@ -177,7 +177,7 @@ def test_all_problems_of_a_file_are_told_at_once():
 
 
 def test_an_empty_profile_and_an_empty_price_list():
-    assert problems({}) == ["the file is empty; expected a hardware profile (start from a copy of a shipped one)"]
+    assert problems({}) == ["the file is empty; expected a hardware profile (start from snn-energy hardware new NAME)"]
     assert problems(profile() | {"energy_pj": {}, "sources": {}}) == ["energy_pj is empty; price at least one action"]
     assert problems(profile() | {"sources": {}})[0] == (
         'energy_pj.mac.source names no entry of sources (got "paper"); add [sources.paper]'
