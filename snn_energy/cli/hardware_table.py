@@ -45,8 +45,8 @@ def print_profiles(profiles: Iterable[Hardware]) -> None:
     print_block(table)
     print_block(
         "\nholds: prices of mac, ac, alu (add and mul), neuron updates, memory accesses, own events; limits to fit "
-        "a network to a chip; time, for its latency; values of whole systems. evidence: the weakest among what is priced; ? marks a number "
-        "whose conditions are unclear."
+        "a network to a chip; time, for its latency; values of whole systems. evidence: the weakest among what is "
+        "priced; ? marks a number whose conditions are unclear."
     )
 
 

@@ -10,11 +10,6 @@ from collections.abc import Sequence
 from fractions import Fraction
 
 
-def sequential(stages: Sequence[Fraction], items: int, barrier: Fraction) -> Fraction:
-    """One core does everything in turn, with a barrier after each item: `items * (sum(stages) + barrier)`."""
-    return items * (sum(stages, Fraction()) + barrier)
-
-
 def lockstep(stages: Sequence[Fraction], items: int, barrier: Fraction) -> Fraction:
     """Each stage on a core of its own, one item behind the stage before it; all wait for the slowest in each slot.
 
@@ -31,8 +26,3 @@ def lockstep(stages: Sequence[Fraction], items: int, barrier: Fraction) -> Fract
 def slots(stages: Sequence[object], items: int) -> int:
     """Number of slots of a pipeline: items, and those in which it fills; 0 without stages or items."""
     return items + len(stages) - 1 if stages and items else 0
-
-
-def free_flow(stages: Sequence[Fraction], items: int) -> Fraction:
-    """Each stage on a core of its own, without barriers: `sum(stages) + (items - 1) * max(stages)`."""
-    return sum(stages, Fraction()) + (items - 1) * max(stages) if stages and items else Fraction()
