@@ -177,7 +177,7 @@ def test_a_large_layer_is_spread_over_cores():
     barrier=st.integers(0, 9),
 )
 def test_a_pipeline_slot_by_slot(times, items, barrier):
-    """Each slot holds one item more or less than the one before."""
+    """Stage i holds item `slot - i`, if there is one."""
     stages, wait = [Fraction(time) for time in times], Fraction(barrier)
     taken = [
         max(time for i, time in enumerate(times) if 0 <= slot - i < items) + barrier

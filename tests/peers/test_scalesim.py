@@ -18,8 +18,8 @@ from torch import nn
 
 import snn_energy
 from snn_energy.costing.timing.matrices import Product, product_of
-from snn_energy.hardware.machines import Systolic
 from snn_energy.costing.timing.systolic import pass_cycles
+from snn_energy.hardware.machines import Systolic
 
 pytestmark = [
     pytest.mark.peer,
