@@ -18,9 +18,21 @@ class Comparison:
 
     @property
     def ratio(self) -> float | None:
-        """Baseline energy over the report's, per inference: above 1 the SNN needs less; None if it needs none."""
+        """Baseline energy over the report's, per inference: above 1 the SNN needs less.
+
+        None if the SNN needs none, or if the hardware has no price for a synaptic operation of either side: energies
+        that leave out multiply-accumulates are no measure of anything.
+        """
+        if self.without_price:
+            return None
         own = self.report.energy_per_inference_pj
         return self.baseline.energy_per_inference_pj / own if own else None
+
+    @property
+    def without_price(self) -> tuple[str, ...]:
+        """Synaptic operations of either side that the hardware has no price for: "mac", "ac", both or none."""
+        missing = {item.action for side in (self.report, self.baseline) for item in side.unpriced}
+        return tuple(action for action in ("mac", "ac") if action in missing)
 
     def to_dict(self) -> dict[str, Any]:
         """Energies per inference and their ratio."""

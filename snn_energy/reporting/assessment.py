@@ -290,6 +290,8 @@ def _comparison(comparison: Comparison) -> dict[str, Any]:
     low, high = comparison.report.energy_interval_pj
     ann_low, ann_high = comparison.baseline.energy_interval_pj
     samples, ann_samples = comparison.report.trace.samples, comparison.baseline.trace.samples
+    if comparison.without_price:
+        return {**comparison.to_dict(), "ratio_low": None, "ratio_high": None}
     return {
         **comparison.to_dict(),
         "ratio_low": (ann_low / ann_samples) / (high / samples) if high else None,

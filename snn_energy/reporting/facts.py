@@ -184,14 +184,24 @@ def _baseline(document: Document) -> list[Fact]:
     found: list[Fact] = []
     labels = dict(COMPARED)
     unit = energy_unit(document["totals"]["energy_per_inference_pj"])
+    missing = without_price(document)
     for item in document["comparison"]:
         label = labels.get(item["method"], f"ANN, {item['method']}")
-        found.append((label, _against(item, unit)))
+        found.append((label, _against(item, unit, missing)))
     found.append(("", TWIN_NOTE))
     return found
 
 
-def _against(item: dict[str, Any], unit: tuple[str, int]) -> str:
+def without_price(document: Document) -> list[str]:
+    """Synaptic operations of the network or of its baseline that the hardware has no price for."""
+    sides = [side for side in (document, document.get("baseline")) if side]
+    priceless = {item["action"] for side in sides for item in side.get("unpriced", ())}
+    return [action for action in ("mac", "ac") if action in priceless]
+
+
+def _against(item: dict[str, Any], unit: tuple[str, int], missing: list[str]) -> str:
+    if missing:
+        return f"no ratio: this hardware has no price for {' and '.join(missing)}"
     ann, snn = (energy(item[f"{side}_energy_per_inference_pj"], unit) for side in ("ann", "snn"))
     value, low, high = item["ratio"], item["ratio_low"], item["ratio_high"]
     if value is None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from snn_energy.errors import UsageError
 from snn_energy.reporting.document import Document
-from snn_energy.reporting.facts import headline
+from snn_energy.reporting.facts import headline, without_price
 from snn_energy.reporting.layout import row_energy
 from snn_energy.reporting.numbers import energy, energy_unit
 
@@ -61,7 +61,7 @@ def layers_figure(document: Document) -> Figure:
     unit, size = energy_unit(max((*(bar.snn for bar in bars), *(bar.ann or 0 for bar in bars)), default=Fraction()))
     figure = Figure(figsize=(WIDTH_INCHES, FRAME_INCHES + _row_inches(len(bars)) * len(bars)), layout="constrained")
     left, right = figure.subplots(1, 2, sharey=True, width_ratios=(3, 2))
-    _draw_energies(left, bars, unit, size, has_ann=document.get("baseline") is not None)
+    _draw_energies(left, bars, unit, size, has_ann=_baseline(document) is not None)
     _draw_rates(right, bars)
     left.set_yticks(range(len(bars)), [_label(bar.name) for bar in bars])
     left.set_ylim(len(bars) - 0.4, -0.6)
@@ -133,7 +133,7 @@ def _bars(document: Document) -> list[_Bar]:
         key = OTHER if row["part"] == "other" else row["name"]
         bar = bars.setdefault(key, _Bar(key, row["part"], row["spike_rate"]))
         bar.snn += row_energy(row) / document["samples"]
-    baseline = document.get("baseline") or {"rows": (), "samples": 1}
+    baseline = _baseline(document) or {"rows": (), "samples": 1}
     for row in baseline["rows"]:
         key = row["name"] if row["name"] in bars else OTHER
         bar = bars.setdefault(key, _Bar(key, "other", None))
@@ -195,12 +195,17 @@ def _row_inches(rows: int) -> float:
     return ROW_INCHES if rows < DENSE_FROM else DENSE_ROW_INCHES
 
 
+def _baseline(document: Document) -> Any:
+    """The ANN's report, None where there is none or its energy is unknown."""
+    return None if without_price(document) else document.get("baseline")
+
+
 def _totals(document: Document) -> str:
     snn = document["totals"]["energy_per_inference_pj"]
     unit = energy_unit(snn)
     text = f"SNN {energy(snn, unit)}"
     for item in document.get("comparison", ()):
-        if item["method"] == "arithmetic":
+        if item["method"] == "arithmetic" and not without_price(document):
             text += f", ANN twin (dense) {energy(item['ann_energy_per_inference_pj'], unit)}"
     return f"{text} per inference on {document['hardware']['name']}"
 

@@ -79,3 +79,26 @@ def test_the_report_leaves_out_what_pricing_does_not_read(trace) -> None:
     hardware = se.price(trace, "loihi").to_dict()["hardware"]
     assert {"energy_pj", "unpriced", "sources", "scope"} <= set(hardware)
     assert not {"limits", "timing_ns", "system", "event_pj", "memory_pj"} & set(hardware)
+
+
+def test_no_ratio_where_a_side_has_no_price(trace) -> None:
+    """The ANN is all multiply-accumulates: without their price its energy is no 0, it is unknown."""
+    ann = se.trace(nn.Linear(4, 2, bias=False), torch.rand(1, 4) + 0.01)
+    chips = se.compare(se.price(trace, "loihi"), se.price(ann, "loihi"))
+    assert (chips.ratio, chips.without_price) == (None, ("mac",))
+    assert chips.to_dict()["ratio"] is None
+    horowitz = se.compare(se.price(trace, "horowitz-45nm-fp32"), se.price(ann, "horowitz-45nm-fp32"))
+    own = se.price(trace, "horowitz-45nm-fp32").energy_per_inference_pj
+    assert horowitz.ratio == pytest.approx(8 * 4.6 / own)
+
+
+def test_a_report_on_a_chip_gives_no_ratio_to_an_ann_without_prices() -> None:
+    from typer.testing import CliRunner
+
+    from snn_energy.cli import app
+
+    done = CliRunner().invoke(app, ["profile", "fashion-cnn", "--samples", "2", "--hardware", "loihi"])
+    assert done.exit_code == 0
+    words = " ".join(done.stdout.split())
+    assert "ANN, dense no ratio: this hardware has no price for mac ANN, zero-skipping" in words
+    assert "times the SNN's" not in words
