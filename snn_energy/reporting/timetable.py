@@ -87,6 +87,11 @@ def _against_the_twin(latency: dict[str, Any], document: Document) -> Iterator[F
     other = (document.get("baseline") or {}).get(LABEL)
     if other is None:
         return
+    # A chip that has no price for what an ANN is made of was not built to run one: its time would mean nothing.
+    strange = [item["action"] for item in document["baseline"]["unpriced"] if item["action"] in ("mac", "ac")]
+    if strange:
+        yield "ANN, latency", f"not compared: this hardware has no price for {', '.join(strange)}"
+        return
     text = _shown(other)
     if other["seconds"] is not None and latency["seconds"]:
         text += f", {ratio(other['seconds'] / latency['seconds'])} times the SNN's"

@@ -160,6 +160,12 @@ def test_the_ann_is_timed_on_the_same_machine():
     assert text.startswith("33 cycles = 165.000 ns, 0.623 times the SNN's; energy x delay ")
 
 
+def test_the_time_of_an_ann_on_a_chip_that_runs_none_is_not_compared():
+    plain = assess(Steps(), lambda: iter([(torch.ones(1, 6), None)]), hardware=hardware(CLOCKED)).to_dict()
+    plain["baseline"]["unpriced"] = [{"action": "mac", "count": 30, "reason": "nothing is published"}]
+    assert dict(facts(plain))["ANN, latency"] == "not compared: this hardware has no price for mac"
+
+
 @pytest.mark.parametrize(
     ("seconds", "text"),
     [(0.0, "0.000 ps"), (2.5e-12, "2.500 ps"), (1e-9, "1.000 ns"), (0.0005, "500.000 µs"), (3, "3.000 s"),
