@@ -88,7 +88,7 @@ def _against_the_twin(latency: dict[str, Any], document: Document) -> Iterator[F
     if other is None:
         return
     # A chip that has no price for what an ANN is made of was not built to run one: its time would mean nothing.
-    strange = [item["action"] for item in document["baseline"]["unpriced"] if item["action"] in ("mac", "ac")]
+    strange = [item["action"] for item in document["baseline"].get("unpriced", ()) if item["action"] in ("mac", "ac")]
     if strange:
         yield "ANN, latency", f"not compared: this hardware has no price for {', '.join(strange)}"
         return
