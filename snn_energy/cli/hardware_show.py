@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from snn_energy.cli.console import print_block, print_line
+from snn_energy.cli.hardware_latency import print_machine
 from snn_energy.hardware import Hardware
 
 
@@ -18,6 +19,8 @@ def print_profile(profile: Hardware) -> None:
         print_block(profile.notes.strip())
     for heading, entries, key, unit in _sections(profile):
         _print_numbers(heading, entries, key, unit)
+    if profile.latency is not None:
+        print_machine(profile.latency)
     if profile.scaling is not None:
         rule = profile.scaling
         print_line("\nScaling", style="bold")

@@ -19,6 +19,7 @@ _ABILITIES: tuple[tuple[str, Callable[[Hardware], bool]], ...] = (
     ("memory", lambda p: bool(p.memory_pj)),
     ("events", lambda p: bool(p.event_pj) and len(p.energy_pj) < 2),
     ("fit", lambda p: bool(p.limits)),
+    ("time", lambda p: p.latency is not None),
     ("system", lambda p: bool(p.system) and not p.energy_pj and not p.memory_pj and not p.event_pj),
 )
 """Word of the column "holds", and whether a profile has it; own events and system values show where little else is."""
@@ -44,8 +45,8 @@ def print_profiles(profiles: Iterable[Hardware]) -> None:
     print_block(table)
     print_block(
         "\nholds: prices of mac, ac, alu (add and mul), neuron updates, memory accesses, own events; limits to fit "
-        "a network to a chip; values of whole systems. evidence: the weakest among what is priced; ? marks a number "
-        "whose conditions are unclear."
+        "a network to a chip; time, for its latency; values of whole systems. evidence: the weakest among what is "
+        "priced; ? marks a number whose conditions are unclear."
     )
 
 

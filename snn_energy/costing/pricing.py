@@ -9,6 +9,7 @@ from pathlib import Path
 from snn_energy.costing import arithmetic, published  # noqa: F401  they register their methods
 from snn_energy.costing.methods import METHODS
 from snn_energy.costing.report import Report
+from snn_energy.costing.timing.estimate import latency_of
 from snn_energy.counting.counts import Trace
 from snn_energy.counting.samples import each_sample
 from snn_energy.errors import TraceError, UsageError
@@ -40,6 +41,8 @@ def price(trace: Trace, hardware: str | Path | Hardware = DEFAULT_HARDWARE, meth
         raise UsageError(f"price: unknown method {method!r}; {meant}known: {', '.join(sorted(METHODS))}")
     profile = hardware if isinstance(hardware, Hardware) else load_hardware(hardware)
     report = chosen(trace, profile)
+    if profile.latency is not None:
+        report = replace(report, latency=latency_of(trace, profile.latency, profile))
     if trace.per_sample is None:
         return report
     return replace(report, samples_pj=tuple(chosen(sample, profile).energy_pj for sample in each_sample(trace)))

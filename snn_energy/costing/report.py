@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 from snn_energy.costing.distribution import Distribution, distribution
+from snn_energy.costing.timing.latency_records import Latency
 from snn_energy.counting.counts import Trace, record_fields
 from snn_energy.hardware import Hardware
 
@@ -83,6 +84,8 @@ class Report:
     """Upper bound on the energy of everything the trace lists as uncounted."""
     samples_pj: tuple[float, ...] | None = None
     """Energy of each sample, in the order of the data; None for a trace without per-sample records."""
+    latency: Latency | None = None
+    """How long one inference takes; None on profiles without a [latency] table."""
 
     @property
     def distribution(self) -> Distribution | None:
@@ -111,8 +114,21 @@ class Report:
 
     @property
     def latency_cycles(self) -> int | None:
-        """Latency in clock cycles; None on profiles that state no timing (all 45 nm arithmetic profiles)."""
-        return None
+        """Latency of ONE inference in clock cycles, the mean over samples; None on profiles that state no timing.
+
+        None as well on machines without a clock, and where a layer's time is unknown: `latency` says which and why.
+        """
+        return None if self.latency is None else self.latency.cycles
+
+    @property
+    def energy_delay_pj_s(self) -> float | None:
+        """Energy-delay product of one inference in pJ s: its energy, with leakage where stated, times its seconds.
+
+        None where the profile states no timing, or no seconds follow from it.
+        """
+        if self.latency is None or self.latency.seconds is None:
+            return None
+        return (self.energy_per_inference_pj + (self.latency.static_pj or 0.0)) * self.latency.seconds
 
     @property
     def complete(self) -> bool:
@@ -154,6 +170,7 @@ class Report:
                 "components_pj": dict(self.components_pj),
                 "latency_cycles": self.latency_cycles,
             },
+            **self._latency(),
             "distribution": None if spread is None else {**record_fields(spread), "precision": spread.precision},
             "rows": [{**record_fields(row), "energy_pj": row.energy_pj} for row in self.rows],
             "neurons": [
@@ -175,6 +192,12 @@ class Report:
                 "never_called": list(coverage.never_called),
             },
         }
+
+    def _latency(self) -> dict[str, Any]:
+        """The latency, where the profile states timing: reports on other profiles do without the key."""
+        if self.latency is None:
+            return {}
+        return {"latency": {**self.latency.to_dict(), "energy_delay_pj_s": self.energy_delay_pj_s}}
 
     def to_json(self, indent: int | None = 2) -> str:
         """The report as JSON text with a final newline; identical for identical input."""

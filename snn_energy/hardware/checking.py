@@ -11,6 +11,7 @@ from typing import Any
 
 from snn_energy.hardware.actions import ACTIONS
 from snn_energy.hardware.checking_2 import RULES_2
+from snn_energy.hardware.machine_table import cited_sources, latency_problems
 from snn_energy.hardware.schema import ENERGIES, FORMATS, PROFILE, SECTIONS, SOURCE, Field, is_number, is_range, is_text
 from snn_energy.hardware.wording import bare, hint, shown
 
@@ -102,15 +103,21 @@ def _check_source_keys(document: Document, _stem: str) -> Problems:
     if isinstance(scaling, dict):
         citing["scaling"] = scaling
     used = {path: entry["source"] for path, entry in citing.items() if is_text(entry.get("source"))}
+    unsourced = len(used) < len(citing)
+    used |= cited_sources(document)
     for path, key in used.items():
         if key not in sources:
             advice = hint(key, sources, "sources") if sources else f"add [sources.{bare(key)}]"
             yield f"{path}.source names no entry of sources (got {shown(key)}); {advice}"
-    if len(used) < len(citing):
+    if unsourced:
         return  # a price without a source is reported already; once it has one, unused sources will show
     for key in sources:
         if key not in used.values():
             yield f"sources.{bare(key)} is used by no price; remove it, or name it as the source of a price"
+
+
+def _check_latency(document: Document, _stem: str) -> Problems:
+    yield from latency_problems(document)
 
 
 def _check_ranges(document: Document, _stem: str) -> Problems:
@@ -151,6 +158,7 @@ _RULES: tuple[Callable[[Document, str], Problems], ...] = (
     _check_unpriced,
     _check_sources,
     _check_source_keys,
+    _check_latency,
     _check_ranges,
     _check_one_scope,
 )

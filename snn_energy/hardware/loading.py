@@ -12,6 +12,7 @@ from typing import Any
 from snn_energy.errors import ProfileError, UsageError
 from snn_energy.hardware.catalogue import profiles_found, refuse, shipped_folder
 from snn_energy.hardware.checking import problems_of
+from snn_energy.hardware.machine_table import machine_of
 from snn_energy.hardware.reading import SECTION_READERS, read_entries
 from snn_energy.hardware.records import Hardware, Price, Scaling, Source
 from snn_energy.hardware.scaling import node_name, scaled_prices, scaling_of
@@ -109,6 +110,7 @@ def parse_hardware(document: Mapping[str, Any], *, stem: str, shown: str) -> Har
         "included": document.get("included", {}),
         "sources": {key: Source(**entry) for key, entry in document["sources"].items()},
         **sections,
+        "latency": machine_of(document),
         **optional,
     }
     if "scaling" in document:

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from types import MappingProxyType
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from snn_energy.errors import PriceError
 from snn_energy.hardware.actions import ACTIONS
 from snn_energy.hardware.scopes import Scope, one_scope
 from snn_energy.hardware.wording import hint
+
+if TYPE_CHECKING:
+    from snn_energy.hardware.machines import Machine
 
 Evidence = Literal["stated", "derived", "simulated", "measured", "scaled"]
 """How a number came about. "scaled" marks what a rule computed from another profile; no file may state it."""
@@ -173,6 +176,8 @@ class Hardware:
     timing_ns: Mapping[str, Timing] = field(default_factory=dict, hash=False)
     limits: Mapping[str, Limit] = field(default_factory=dict, hash=False)
     system: Mapping[str, SystemValue] = field(default_factory=dict, hash=False)
+    latency: Machine | None = None
+    """The machine whose time is counted; None: the profile states no timing."""
 
     def __post_init__(self) -> None:
         one_scope(f'hardware "{self.name}"', {**self.energy_pj, **self.memory_pj, **self.event_pj})
@@ -229,7 +234,8 @@ class Hardware:
 
     def as_dict(self) -> dict[str, object]:
         """The profile as plain values, ready for JSON; keys are the field names, energies in pJ."""
-        return {f.name: _plain(getattr(self, f.name)) for f in fields(self) if not _absent(self, f.name)}
+        plain = {f.name: _plain(getattr(self, f.name)) for f in fields(self) if not _absent(self, f.name)}
+        return plain if self.latency is None else {**plain, "latency": self.latency.as_table()}
 
     def price_list(self) -> dict[str, object]:
         """`as_dict` without memory, timing, limits and the like: all that the arithmetic methods read."""
@@ -238,7 +244,7 @@ class Hardware:
 
 _BESIDE = ("category", "memory_pj", "event_pj", "timing_ns", "limits", "system")
 _MAPPINGS = ("energy_pj", "unpriced", "sources", "included", "memory_pj", "event_pj", "timing_ns", "limits", "system")
-_SINCE_2 = frozenset({"included", "scaling", "confidence", *_BESIDE})
+_SINCE_2 = frozenset({"included", "scaling", "confidence", "latency", *_BESIDE})
 """Fields that profiles of format 1 lack: left out where they hold nothing, so that old reports stay as they are."""
 
 

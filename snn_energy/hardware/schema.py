@@ -140,6 +140,7 @@ _PROFILE_2: Mapping[str, Field] = {
     "system": _table("values of whole chips and boards"),
     "included": _table("actions, each with the action whose price contains it"),
     "scaling": _table("the rule that the prices of another profile are scaled by"),
+    "latency": _table("the machine whose time is counted"),
 }
 PROFILE: Mapping[int, Mapping[str, Field]] = {1: _PROFILE_1, 2: _PROFILE_2}
 """Format -> fields of the whole file."""

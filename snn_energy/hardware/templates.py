@@ -8,6 +8,7 @@ from typing import Any
 
 from snn_energy.errors import UsageError
 from snn_energy.hardware.actions import ACTIONS
+from snn_energy.hardware.machine_template import machine_template
 from snn_energy.hardware.records import Hardware
 from snn_energy.hardware.schema import FORMATS, PROFILE
 from snn_energy.hardware.vocabulary import CATEGORIES, COVERABLE, LIMITS, TRAITS
@@ -42,6 +43,8 @@ def profile_template(name: str, base: Hardware) -> str:
     for section, entries, unit, meaning in _sections(base):
         for key, entry in entries.items():
             lines += ["", f"[{section}.{bare(key)}]  # {meaning(key)}", *_entry(entry, unit, base.name)]
+    if base.latency is not None:
+        lines += ["", *machine_template(base.latency, base.name, BLANK)]
     if base.included or base.scope == "all-in":
         lines += ["", "[included]  # what the prices above contain: an action, " + _choices(COVERABLE)]
         lines += [f'{bare(key)} = "{within}"  # so {base.name} has it' for key, within in base.included.items()]

@@ -16,6 +16,7 @@ from snn_energy.reporting.numbers import (
     percent,
     ratio,
 )
+from snn_energy.reporting.timetable import latency_facts
 
 Fact = tuple[str, str]
 """A label and its sentence."""
@@ -57,6 +58,7 @@ def facts(document: Document) -> list[Fact]:
         *_baseline(document),
         *_both_countings(document),
         *_second_opinion(document),
+        *latency_facts(document),
         _certificate(document),
         *_detected(document),
         *_unpriced(document),

@@ -93,7 +93,22 @@ UNPRICED: Fields = {"action": TEXT, "count": WHOLE, "reason": TEXT}
 OPERATOR: Fields = {"name": TEXT}
 UNCOUNTED: Fields = {"name": TEXT, "modules": TEXTS, "bound": WHOLE}
 
+TIMES: Fields = {
+    **dict.fromkeys(("cycles", "cycles_low", "cycles_high"), _or_null(WHOLE)),
+    **dict.fromkeys(("seconds", "seconds_low", "seconds_high"), _or_null(SHARE)),
+    "bottleneck": _or_null(TEXT),
+}
+LATENCY: Fields = {
+    **TIMES,
+    **dict.fromkeys(("model", "formula"), TEXT),
+    **dict.fromkeys(("cycles_missing", "seconds_missing", "static_missing"), _or_null(TEXT)),
+    **dict.fromkeys(("static_pj", "energy_delay_pj_s"), _or_null(SHARE)),
+    "assumptions": TEXTS,
+}
+LATENCY_ROW: Fields = {**TIMES, "name": TEXT, "passes": _or_null(WHOLE), "note": _or_null(TEXT)}
+
 OPTIONAL: Mapping[str, Fields] = {
+    "latency": LATENCY,
     "distribution": DISTRIBUTION,
     "stopping": STOPPING,
     "accuracy": ACCURACY,
@@ -105,6 +120,7 @@ OPTIONAL: Mapping[str, Fields] = {
 LISTS: Mapping[tuple[str, ...], Fields] = {
     ("unpriced",): UNPRICED,
     ("comparison",): COMPARISON,
+    ("latency", "rows"): LATENCY_ROW,
     ("second_opinion", "rows"): OPINION_ROW,
     ("coverage", "counted"): OPERATOR,
     ("coverage", "free"): OPERATOR,

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from snn_energy.reporting.document import Document
 from snn_energy.reporting.facts import facts, headline, legend
 from snn_energy.reporting.layout import Line, Section, energy_text, layer_table, share_text
+from snn_energy.reporting.timetable import Timetable, timetable
 
 RIGHT, LEFT = "---:", "---"
 
@@ -17,6 +18,9 @@ def markdown(document: Document) -> str:
     blocks = [f"# {_escaped(headline(document))}"]
     blocks += [_section(section, table.unit) for section in table.sections]
     blocks.append(f"**Total: {energy_text(table.energy)} {table.unit} per inference.** {_escaped(legend())}")
+    times = timetable(document)
+    if times is not None:
+        blocks.append(_times(times))
     blocks.append("\n".join(f"- {_fact(label, text)}" for label, text in facts(document)))
     return "\n\n".join(blocks) + "\n"
 
@@ -52,6 +56,13 @@ def _section(section: Section, unit: str) -> str:
         [*sums, energy_text(section.energy), share_text(section.share)],
     ]
     return "\n".join(_row(row) for row in rows)
+
+
+def _times(times: Timetable) -> str:
+    between = [RIGHT] * (len(times.headings) - 2)
+    rows = [[f"`{name}`", *map(_escaped, cells)] for name, *cells in times.rows]
+    total = ["**total**", *map(_escaped, times.total[1:])]
+    return "\n".join(_row(row) for row in (times.headings, [LEFT, *between, LEFT], *rows, total))
 
 
 def _row(cells: Sequence[str]) -> str:

@@ -10,6 +10,7 @@ from snn_energy.reporting.document import Document
 from snn_energy.reporting.facts import facts, headline, legend
 from snn_energy.reporting.layout import LayerTable, Line, Section, energy_text, layer_table, share_text
 from snn_energy.reporting.numbers import short
+from snn_energy.reporting.timetable import Timetable, timetable
 
 StyledLine = tuple[str, str]
 """Text and the style it has on a colour terminal ("" for none)."""
@@ -77,6 +78,9 @@ def terminal_lines(document: Document, width: int = 80) -> list[StyledLine]:
     table = layer_table(document)
     rows, grid = _fitted(table, width)
     lines += rows
+    times = timetable(document)
+    if times is not None:
+        lines += [("", ""), *_drawn_times(times, width)]
     lines.append(("", ""))
     note = legend() + (" Counts are shortened: more in a wider terminal or with --format csv." if grid.compact else "")
     lines += [(text, "dim") for text in textwrap.wrap(note, width)]
@@ -94,6 +98,20 @@ def terminal_lines(document: Document, width: int = 80) -> list[StyledLine]:
 def terminal_text(document: Document, width: int = 80) -> str:
     """The whole report as plain text with a final newline."""
     return "".join(f"{text}\n" for text, _ in terminal_lines(document, width))
+
+
+def _drawn_times(times: Timetable, width: int) -> list[StyledLine]:
+    """The table of latencies; names are cut at the front before a row would wrap."""
+    cells = [times.headings, *times.rows, times.total]
+    widths = [max(len(row[i]) for row in cells) for i in range(len(times.headings))]
+    gaps = 2 * (len(widths) - 1)
+    limit = min(widths[0], max(SHORTEST_NAME, width - sum(widths[1:]) - gaps))
+    styles = ["bold", *[""] * len(times.rows), "bold"]
+    found = []
+    for row, style in zip(cells, styles, strict=True):
+        middle = [f"{cell:>{size}}" for cell, size in zip(row[1:-1], widths[1:-1], strict=True)]
+        found.append(("  ".join([f"{_tail(row[0], limit):<{limit}}", *middle, row[-1]]).rstrip(), style))
+    return found
 
 
 def _fitted(table: LayerTable, width: int) -> tuple[list[StyledLine], _Grid]:
