@@ -218,6 +218,7 @@ def assess(
     report = price(facts, profile, method)
     if strict:
         _refuse_unpriced(report, name)
+    comparable = {"mac", "ac"} <= profile.energy_pj.keys()
     named: dict[str, Any] = {
         "report": report,
         "accuracy": None if score.missing else Accuracy(correct=score.correct, total=score.total),
@@ -226,7 +227,7 @@ def assess(
         "dataset": dataset,
         "model_name": model_name,
         "checkpoint": checkpoint,
-        "both_countings": both_countings(facts, profile) if model_name in CLAIMED else None,
+        "both_countings": both_countings(facts, profile) if model_name in CLAIMED and comparable else None,
     }
     if not baseline:
         return Assessment(**named, baseline_missing="not asked for")

@@ -347,7 +347,8 @@ def rate_slopes(report: Report) -> Iterator[RateSlope]:
         if layer.operand.kind == "real":
             continue
         graded = layer.operand.kind == "integer" and report.hardware.integer_spikes == "graded-mac"
-        found = report.hardware.price("mac" if graded else "ac")
+        action = "mac" if graded else "ac"
+        found = None if report.hardware.covered_by(action) else report.hardware.price(action)
         if found is None:
             continue
         units = layer.unit_events / layer.events if layer.events and not graded else 1.0

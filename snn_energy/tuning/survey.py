@@ -110,12 +110,14 @@ def _synapses(layer: LayerCounts, hardware: Hardware) -> SynapseRule:
 
 
 def _spikes(neuron: NeuronCounts, hardware: Hardware) -> SpikeRule | None:
-    if not neuron.spike_adds or neuron.kind == DETECTED or "neuron_update" in hardware.energy_pj:
+    if not neuron.spike_adds or neuron.kind == DETECTED or hardware.mentions("neuron_update"):
         return None
     return SpikeRule(pj=neuron.spike_adds * _price(hardware, "add", neuron.name), counted=neuron.spikes)
 
 
 def _price(hardware: Hardware, action: str, where: str) -> float:
+    if hardware.covered_by(action):
+        return 0.0
     found = hardware.price(action)
     if found is None:
         raise UsageError(
