@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from snn_energy.counting.counts import LayerCounts
-from snn_energy.counting.observe import EXACT_ROWS, SCRATCH, Look, Operand, has_zeros, row_sum
+from snn_energy.counting.observe import Look, Operand, has_zeros
+from snn_energy.counting.sums import EXACT_ROWS, Summable, over, rows_summed
 from snn_energy.counting.tags import Tag, version_of
 from snn_energy.counting.values import ValueSet
 from snn_energy.counting.wiring import Wiring
@@ -301,15 +302,15 @@ class PairProjection:
         self.elements += a.numel() + b.numel()
         self.macs += batch * m * k * n
         self.outputs += batch * m * n
-        left, right = _over_rows(look_a.mask, 1), _over_rows(look_b.mask, 2)
+        left, right = over(look_a.mask, 1), over(look_b.mask, 2)
         self._add("events", 1.0, (left * right).sum())
         self.first.tally(left.sum())
         self.second.tally(right.sum())
         if look_a.level is not None:
-            weighted = left if look_a.level is look_a.mask else _over_rows(look_a.level, 1)
+            weighted = left if look_a.level is look_a.mask else over(look_a.level, 1)
             self._add("first", look_a.unit, (weighted * right).sum())
         if look_b.level is not None:
-            weighted = right if look_b.level is look_b.mask else _over_rows(look_b.level, 2)
+            weighted = right if look_b.level is look_b.mask else over(look_b.level, 2)
             self._add("second", look_b.unit, (left * weighted).sum())
 
     def _add(self, what: str, unit: float, value: Tensor) -> None:
@@ -342,10 +343,6 @@ class PairProjection:
             operand_bits=self.operand_bits,
             weight_bits=self.operand_bits,
         )
-
-
-def _over_rows(x: Tensor, dim: int) -> Tensor:
-    return x.sum(dim, dtype=torch.float32 if x.shape[dim] < 1 << 18 else torch.float64).double()
 
 
 @dataclass(frozen=True, slots=True)
@@ -393,15 +390,11 @@ def sighted(
         if not by_channel and (sight.values.many or sight.values.magnitudes):
             operand.track.alive = False  # as a look of its own would have found
         return sight.mask, sight.level, sight.unit
-    lent = SCRATCH.set(operand.scratch)
-    try:
-        if tag is None:
-            look = operand.look(x)
-        else:
-            look = operand.look(x, tag.spike_scale, tag.grid, channels=channels if tag.scaled else 0)
-        mask, level = mapped(look, shape)
-    finally:
-        SCRATCH.reset(lent)
+    if tag is None:
+        look = operand.look(x)
+    else:
+        look = operand.look(x, tag.spike_scale, tag.grid, channels=channels if tag.scaled else 0)
+    mask, level = mapped(look, shape)
     if tag is not None and not source.is_inference():
         values = operand.values if look.exact is None else look.exact
         tag.sight = Sight(version, mask, level, look.unit, values, look.exact is not None)
@@ -411,8 +404,8 @@ def sighted(
 def mapped(look: Look, shape: tuple[int, ...] | None = None) -> tuple[Tensor, Tensor | None]:
     """Sum masks and levels over the leading axis, into `shape` if given; one map serves both where levels are masks."""
 
-    def summed(x: Tensor) -> Tensor:
-        return row_sum(x) if shape is None else row_sum(x).reshape(shape)
+    def summed(x: Summable) -> Tensor:
+        return rows_summed(x) if shape is None else rows_summed(x).reshape(shape)
 
     mask = summed(look.mask)
     return (mask, mask) if look.level is look.mask else (mask, None if look.level is None else summed(look.level))

@@ -19,7 +19,7 @@ from snn_energy.counting.kept import KeptTensors
 from snn_energy.counting.naming import eager_name, stem
 from snn_energy.counting.neuron_tally import NeuronTally
 from snn_energy.counting.neurons import NeuronRow, holds_weights, multiplies, neuron_row
-from snn_energy.counting.observe import Operand, Scratch, is_dyadic
+from snn_energy.counting.observe import Operand, is_dyadic
 from snn_energy.counting.projections import PairProjection, WeightProjection
 from snn_energy.counting.repeats import Fed, repeat_of_input
 from snn_energy.counting.stateful import Behaviour
@@ -109,7 +109,6 @@ class Recorder:
         """While it is a list, arithmetic and notes go there instead, as functions that charge them."""
         self.sites: dict[int, Site] = {}
         """By identity of the module; only modules that the model knows."""
-        self._scratch = Scratch()
         self.token = object()
         """Marks the tags of this trace; a tag must not keep the recorder alive."""
         self.fed: dict[tuple[int, ...], list[Fed]] = {}
@@ -456,7 +455,7 @@ class Recorder:
 
     def operand(self, name: str) -> Operand:
         """A fresh operand, named for error messages."""
-        return Operand(f"layer {name!r}", self._scratch)
+        return Operand(f"layer {name!r}")
 
     def note(self, status: str, operator: str, *, reason: str = "", bound: int = 0, calls: int = 1) -> None:
         """Enter one call of an operator, or several, into the certificate."""

@@ -16,6 +16,7 @@ from snn_energy.counting.ops.registry import After, Call, multiplies
 from snn_energy.counting.projections import PairProjection, WeightProjection, mapped, sighted
 from snn_energy.counting.recorder import Recorder
 from snn_energy.counting.repeats import note_repeats
+from snn_energy.counting.sums import whole
 from snn_energy.counting.tags import Origin, Tag, version_of
 from snn_energy.counting.wiring import BilinearWiring, ConvWiring, LinearWiring, Wiring
 
@@ -236,15 +237,16 @@ def bilinear(recorder: Recorder, call: Call) -> After | None:
         projection.partner = recorder.operand(projection.name)
     one = projection.operand.look(first, recorder.spike_scale(first))
     two = projection.partner.look(second, recorder.spike_scale(second))
-    projection.operand.tally(one.mask.sum(dtype=torch.float64))
-    projection.partner.tally(two.mask.sum(dtype=torch.float64))
-    mask = one.mask.double().T @ two.mask.double()
+    first_mask, second_mask = (whole(look.mask).double() for look in (one, two))
+    projection.operand.tally(first_mask.sum())
+    projection.partner.tally(second_mask.sum())
+    mask = first_mask.T @ second_mask
     if one.level is None or two.level is None:
         level, unit = None, 1.0
     elif one.level is one.mask and two.level is two.mask:
         level, unit = mask, one.unit * two.unit
     else:
-        level, unit = one.level.double().T @ two.level.double(), one.unit * two.unit
+        level, unit = whole(one.level).double().T @ whole(two.level).double(), one.unit * two.unit
     wiring = BilinearWiring(first.shape[1], second.shape[1], weight.shape[0])
     seen = Seen(wiring, first.shape[0], mask, level, unit, max(recorder.bits(first), recorder.bits(second)))
     return Feed(recorder, call.name, projection, seen, biased=False)
