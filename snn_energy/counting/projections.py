@@ -10,8 +10,8 @@ from torch import Tensor
 
 from snn_energy.counting.counts import LayerCounts
 from snn_energy.counting.observe import Look, Operand, has_zeros
-from snn_energy.counting.sums import EXACT_ROWS, Summable, over, rows_summed
-from snn_energy.counting.tags import Tag, version_of
+from snn_energy.counting.sums import EXACT_ROWS, Nonzero, Summable, over, rows_summed
+from snn_energy.counting.tags import Tag, copied, version_of
 from snn_energy.counting.values import ValueSet
 from snn_energy.counting.wiring import Wiring
 from snn_energy.errors import TraceError
@@ -182,8 +182,8 @@ class WeightProjection:
             maps = self.maps[wiring] = Maps()
         maps.put(rows, mask, level, unit)
 
-    def hold(self, wiring: Wiring, x: Tensor, tag: Tag, map_shape: tuple[int, ...] | None, *, bias: bool) -> None:
-        """Add one call with the operand x[rows, ...], to be looked at later; a copy is kept until then."""
+    def hold(self, wiring: Wiring, x: Tensor, tag: Tag, map_shape: tuple[int, ...] | None) -> None:
+        """Add one call with an operand to be looked at later, as rows of `map_shape`; a copy is kept until then."""
         held = self.held
         if (
             held is None
@@ -194,21 +194,23 @@ class WeightProjection:
         ):
             self.look_at_held()
             held = self.held = Held(wiring, tag.spike_scale, tag.grid, tag.scaled, map_shape)
-        held.operands.append(x.clone())
-        held.elements += x.numel()
+        copy = copied(x, tag)
+        held.operands.append(copy)
+        held.elements += copy.numel()
         self.calls += 1
-        if bias:
-            self.bias_adds += x.shape[0] * wiring.outputs_per_row
 
     def look_at_held(self) -> None:
         """Look at what was held back, all together."""
         held, self.held = self.held, None
         if held is None:
             return
+        operands = held.operands
+        if held.map_shape is not None:
+            operands = [x if x.dim() == 2 else x.reshape(-1, x.shape[-1]) for x in operands]
         try:
-            self._look_at(held, torch.cat(held.operands))
+            self._look_at(held, torch.cat(operands))
         except TraceError:  # NaN: it passes behind real values, so the order matters
-            for x in held.operands:
+            for x in operands:
                 self._look_at(held, x)
 
     def _look_at(self, held: Held, x: Tensor) -> None:
@@ -270,7 +272,7 @@ class WeightProjection:
             bias_adds=self.bias_adds,
             outputs=outputs,
             weights=self.unique_weights,
-            zero_weights=int((self.weight == 0).sum()) // shared if self.pruned else 0,
+            zero_weights=(self.weight.numel() - Nonzero(self.weight).count()) // shared if self.pruned else 0,
             operand_bits=self.operand_bits,
             weight_bits=self.weight_bits,
             geometry=geometries.pop() if len(geometries) == 1 else None,
@@ -345,6 +347,10 @@ class PairProjection:
         )
 
 
+ROWS = "rows"
+"""The common way to sum an operand: over its leading axes."""
+
+
 @dataclass(frozen=True, slots=True)
 class Sight:
     """The maps of one tensor and what proves its class, kept for other projections that are fed the same tensor."""
@@ -356,16 +362,42 @@ class Sight:
     values: ValueSet
     exact: bool
     """Whether `values` are those of this tensor; else they contain them."""
+    order: str
+    """Which elements were summed; see `sighted`."""
 
-    def serves(self, operand: Operand, version: int, shape: torch.Size) -> bool:
+    def serves(self, operand: Operand, version: int, shape: torch.Size, order: str) -> bool:
         """True if this is all that `operand` would find in the tensor."""
-        if self.version != version or self.mask.shape != shape:
+        if self.version != version or self.order != order:
             return False
+        if self.mask.shape != shape:
+            period = shape.numel()
+            if order != ROWS or not period or self.mask.numel() % period:
+                return False
         if operand.track.alive and not (self.exact and len(self.values.magnitudes) <= 1):
             return False  # the operand's channels may have heights of their own: it must look itself
         if self.exact or self.values == operand.values:
             return True
         return self.values.many and operand.values.many
+
+    def maps(self, shape: torch.Size) -> tuple[Tensor, Tensor | None]:
+        """Masks and levels, summed into this shape."""
+        mask = _folded(self.mask, shape)
+        if self.level is None or self.level is self.mask:
+            return mask, None if self.level is None else mask
+        return mask, _folded(self.level, shape)
+
+
+def _folded(part: Tensor, shape: torch.Size) -> Tensor:
+    if part.shape == shape:
+        return part
+    periods = part.reshape(-1, shape.numel())
+    return (periods[0] if len(periods) == 1 else periods.sum(0, dtype=torch.float64)).reshape(shape)
+
+
+def sight_of_spikes(version: int, mask: Tensor, dtype: torch.dtype) -> Sight:
+    """What is to be found in a tensor of 0 and 1, of which the sum over its leading axes is known."""
+    values = ValueSet.of([1.0], positive=True, negative=False, eps=torch.finfo(dtype).eps)
+    return Sight(version, mask, mask, 1.0, values, exact=True, order=ROWS)
 
 
 def sighted(
@@ -376,20 +408,23 @@ def sighted(
     shape: tuple[int, ...] | None = None,
     *,
     channels: int,
+    order: str,
 ) -> tuple[Tensor, Tensor | None, float]:
     """Maps of masks and levels of the operand x[rows, ...] and their unit; one look serves all that are fed `source`.
 
     `x` is `source` (whose tag is `tag`), or a view of it whose leading axis is to be summed; the `channels` axes after
-    that one tell input channels apart.
+    that one tell input channels apart. `order` says what is summed: ROWS if the map is a period of the elements of
+    `source` in their logical order, which reshaping does no harm to; any other name for another way.
     """
     version = version_of(source)
     sight = None if tag is None else tag.sight
-    if isinstance(sight, Sight) and sight.serves(operand, version, x.shape[1:] if shape is None else torch.Size(shape)):
+    target = x.shape[1:] if shape is None else torch.Size(shape)
+    if isinstance(sight, Sight) and sight.serves(operand, version, target, order):
         operand.join(sight.values)
         by_channel = tag is None or tag.spike_scale is not None or source.dtype is torch.bool or tag.scaled
         if not by_channel and (sight.values.many or sight.values.magnitudes):
             operand.track.alive = False  # as a look of its own would have found
-        return sight.mask, sight.level, sight.unit
+        return *sight.maps(target), sight.unit
     if tag is None:
         look = operand.look(x)
     else:
@@ -397,7 +432,7 @@ def sighted(
     mask, level = mapped(look, shape)
     if tag is not None and not source.is_inference():
         values = operand.values if look.exact is None else look.exact
-        tag.sight = Sight(version, mask, level, look.unit, values, look.exact is not None)
+        tag.sight = Sight(version, mask, level, look.unit, values, look.exact is not None, order)
     return mask, level, look.unit
 
 

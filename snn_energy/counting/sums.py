@@ -76,6 +76,10 @@ class Nonzero:
         assert total is not None
         return total
 
+    def count(self) -> int:
+        """All of them, read off the device."""
+        return int(self.row_sum().double().sum().item()) if self.x.dim() else int(self.whole().item())
+
     def over(self, dim: int) -> Tensor:
         """Sum over another axis than the first, in double precision."""
         step = max(1, PIECE * self.x.shape[0] // max(1, self.x.numel()))

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from snn_energy.counting.taps import SPIKE_TAP
+from snn_energy.counting.taps import SPIKE_TAP, row_sum
 from snn_energy.errors import DataError, UsageError
 from snn_energy.models.suggest import unknown
 from snn_energy.models.surrogate import find_surrogate
@@ -124,7 +124,7 @@ def _run(current: Tensor, decay: float, threshold: float, reset: str, charged: T
             volt = torch.add(now, membrane, alpha=decay, out=charged[t])
         torch.ge(volt, threshold, out=spikes[t])
         if tap is not None:
-            tap.append(spikes[t].sum())
+            tap.append(row_sum(spikes[t]))
         if reset == "hard":
             torch.addcmul(volt, volt, spikes[t], value=-1, out=membrane)
         else:

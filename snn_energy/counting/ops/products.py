@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from snn_energy.counting.fanout import Axis
 from snn_energy.counting.naming import call_site, einsum_of_many
 from snn_energy.counting.ops.registry import After, Call, multiplies
-from snn_energy.counting.projections import PairProjection, WeightProjection, mapped, sighted
+from snn_energy.counting.projections import ROWS, PairProjection, WeightProjection, mapped, sighted
 from snn_energy.counting.recorder import Recorder
 from snn_energy.counting.repeats import note_repeats
 from snn_energy.counting.sums import whole
@@ -43,7 +43,9 @@ def convolution(recorder: Recorder, call: Call) -> Feed:
     projection = _weight_projection(recorder, kind, weight, weight)
     tag = recorder.tag(x)
     note_repeats(recorder, projection, x, tag, wiring, x.shape[0])
-    seen = Seen(wiring, x.shape[0], *sighted(projection.operand, x, x, tag, channels=1), bits=recorder.bits(x))
+    seen = Seen(
+        wiring, x.shape[0], *sighted(projection.operand, x, x, tag, channels=1, order=ROWS), bits=recorder.bits(x)
+    )
     return Feed(recorder, call.name, projection, seen, bias is not None, channel=1)
 
 
@@ -142,7 +144,8 @@ def _matrix_product(
     if operand is whole and x.dim() < 3 and not noted:
         note_repeats(recorder, projection, operand, tag, wiring, rows)
     shape = (wiring.batch, wiring.n_in)
-    maps = sighted(projection.operand, rows_first, operand, tag, shape, channels=x.dim() - 1)
+    order = f"{'columns' if weight is not b else ROWS}{' of each' if wiring.batch > 1 else ''}"
+    maps = sighted(projection.operand, rows_first, operand, tag, shape, channels=x.dim() - 1, order=order)
     seen = Seen(wiring, rows, *maps, bits=recorder.bits(operand))
     return Feed(recorder, call.name, projection, seen, biased, channel)
 
@@ -154,7 +157,7 @@ def linear_layer(recorder: Recorder, operator: str, x: Tensor, weight: Tensor, *
     rows, tag = x, recorder.tag(x)
     if x.dim() != 2:
         rows = x.reshape(-1, x.shape[-1])
-        recorder.mark(rows, Tag(recorder.token, Origin.DATA) if tag is None else replace(tag))
+        recorder.mark(rows, Tag(recorder.token, Origin.DATA) if tag is None else replace(tag, copy=None))
     feed = _matrix_product(recorder, Call(operator, (), {}, (x, weight), None), rows, turned, biased=biased, noted=True)
     assert isinstance(feed, Feed)
     note_repeats(recorder, feed.projection, x, tag, feed.seen.wiring, feed.seen.rows)
