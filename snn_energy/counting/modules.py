@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from snn_energy.counting.dispatch import is_foreign
+from snn_energy.counting.later import Facts
 from snn_energy.counting.ops import COUNTED, Call
 from snn_energy.counting.ops.products import Feed, convolution, linear_layer
 from snn_energy.counting.ops.registry import After
@@ -106,7 +107,7 @@ class ProductSite:
         projection = self.projection
         recorder.products += 1
         note_repeats(recorder, projection, x, tag, self.wiring, self.rows)
-        seen: tuple[Tensor, Tensor | None, float] | None = None
+        seen: tuple[Tensor, Tensor | None, float | Facts] | None = None
         if self.small:
             copied(x, tag)  # before the module runs: it may write its input
         else:

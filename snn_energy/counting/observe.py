@@ -16,8 +16,9 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
-from snn_energy.counting.channels import ChannelTrack
-from snn_energy.counting.sums import FLOATS, PIECE, Nonzero, Summable, Times, sum_type
+from snn_energy.counting.channels import ChannelTrack, measure
+from snn_energy.counting.later import Facts, asks_later, facts_of
+from snn_energy.counting.sums import FLOATS, PIECE, Magnitudes, Nonzero, Summable, Times, sum_type
 from snn_energy.counting.values import MAX_LEVEL, REAL, Run, ValueSet
 from snn_energy.errors import TraceError
 
@@ -31,9 +32,16 @@ class Look:
 
     mask: Summable
     level: Summable | None
-    unit: float
+    unit: float | Facts
+    """Where the class is asked for later: the facts that will tell it, and `level` holds magnitudes."""
     exact: ValueSet | None = None
     """The values of this very tensor; None where they are only known to be among those of the operand."""
+
+    @property
+    def unit_now(self) -> float:
+        """The unit of a look at once."""
+        assert not isinstance(self.unit, Facts)
+        return self.unit
 
 
 @dataclass(slots=True)
@@ -52,7 +60,13 @@ class Operand:
     _proven: ValueSet | None = None
 
     def look(
-        self, x: Tensor, known_scale: float | None = None, grid: float | None = None, *, channels: int = 0
+        self,
+        x: Tensor,
+        known_scale: float | None = None,
+        grid: float | None = None,
+        *,
+        channels: int = 0,
+        now: bool = False,
     ) -> Look:
         """Mask and class of one operand tensor of any shape.
 
@@ -62,6 +76,7 @@ class Operand:
             grid: a power of two of which every value is a multiple >= 0, proven likewise.
             channels: how many axes after the first tell input channels apart; 0 where weights cannot take in a scale
                 of their own for each channel.
+            now: ask for the class even if that means waiting for the device.
         """
         if known_scale is not None:
             return self._look_at_spikes(x, known_scale)
@@ -71,6 +86,10 @@ class Operand:
             return Look(mask, mask, 1.0, values)
         if x.numel() == 0 or (self.values.many and not self.track.alive):
             return Look(Nonzero(x), None, 1.0)
+        if not now and asks_later(x):
+            measured = measure(x, channels) if channels and self.track.alive else None
+            facts = facts_of(self.where, x, channels, measured)
+            return Look(Nonzero(x), Magnitudes(x), facts)
         if not channels and self.track.alive and x.any():
             self.track.alive = False
             if self.values.many:
@@ -85,6 +104,35 @@ class Operand:
             unit = self.values.unit
             look = self._look_on_grid(x, unit, []) if _all_on_grid(x, unit) else None
         return self._look_closely(x, channels) if look is None else look
+
+    def levels(self, facts: Facts, mask: Tensor, magnitudes: Tensor) -> tuple[Tensor | None, float]:
+        """Sums of levels and their unit, now that the class is asked for; `magnitudes` has parts on its first axis."""
+        if self.values.many and not self.track.alive:
+            return None, 1.0
+        read = facts.read()
+        if not (abs(read.low) < float("inf") and abs(read.high) < float("inf")):  # also true of NaN
+            raise self._not_finite(read.low, read.high)
+        if not read.members:
+            return mask, self.values.unit
+        signs = {"positive": read.high > 0, "negative": read.low < 0}
+        if not facts.channels:
+            self.track.alive = False
+        found = ValueSet.of(read.members, **signs, eps=facts.eps) if not read.overflow else REAL
+        self._signs(**signs)
+        if self.track.alive and len(read.members) > 1:
+            self.track.take(facts.heights if read.alike else None)
+        self.join(found)
+        if self.values.many:
+            return None, 1.0
+        if len(read.members) == 1:
+            return mask, read.members[0]
+        return (magnitudes / found.unit).round().sum(0), found.unit
+
+    def _not_finite(self, low: float, high: float) -> TraceError:
+        return TraceError(
+            f"{self.where}: its operand holds NaN or infinity (got values from {low} to {high}); "
+            "check the weights and the input normalisation"
+        )
 
     def _look_at_spikes(self, x: Tensor, scale: float) -> Look:
         values = self._proven
@@ -127,10 +175,7 @@ class Operand:
     def _look_closely(self, x: Tensor, channels: int) -> Look:
         low, high = (bound.item() for bound in torch.aminmax(x))
         if not (abs(low) < float("inf") and abs(high) < float("inf")):  # also true of NaN
-            raise TraceError(
-                f"{self.where}: its operand holds NaN or infinity (got values from {low} to {high}); "
-                "check the weights and the input normalisation"
-            )
+            raise self._not_finite(low, high)
         top = max(abs(low), abs(high))
         if top == 0:
             mask = Nonzero(x)
@@ -276,19 +321,23 @@ def _eps(x: Tensor) -> float:
     return torch.finfo(x.dtype).eps if x.is_floating_point() else 0.0
 
 
-def has_zeros(weight: Tensor, where: str) -> bool:
-    """True if any weight is zero; TraceError if any is NaN. One pass: the smallest magnitude tells both."""
+def smallest_weight(weight: Tensor) -> Tensor:
+    """Smallest magnitude of all weights, 0-dim: tells in one pass whether any is zero, or NaN."""
+    if not weight.numel():
+        return torch.ones(())
     if not weight.is_floating_point():
-        return bool((weight == 0).any())
+        return (weight != 0).amin()
     flat = weight.detach().reshape(-1)
     if weight.dim() > 1 and not weight.is_contiguous() and weight.transpose(-1, -2).is_contiguous():
         flat = weight.detach().transpose(-1, -2).reshape(-1)  # a transposed view needs no copy
     scratch = torch.empty(min(PIECE, flat.numel()), dtype=weight.dtype, device=weight.device)
-    smallest = [
-        torch.abs(piece, out=scratch[: piece.numel()]).amin().item()
-        for piece in flat.split(PIECE)  # type: ignore[no-untyped-call]
-        if piece.numel()
-    ]
-    if any(math.isnan(value) for value in smallest):
+    pieces = flat.split(PIECE)  # type: ignore[no-untyped-call]
+    return torch.stack([torch.abs(piece, out=scratch[: piece.numel()]).amin() for piece in pieces]).amin()
+
+
+def has_zeros(smallest: Tensor, where: str) -> bool:
+    """True if any weight is zero; TraceError if any is NaN; `smallest` is `smallest_weight` of them."""
+    value = smallest.item()
+    if math.isnan(value):
         raise TraceError(f"{where}: its weights hold NaN; check the checkpoint, or train the network again")
-    return 0 in smallest
+    return value == 0

@@ -552,6 +552,8 @@ class Recorder:
     def end_batch(self, outputs: Iterable[Tensor], inputs: Iterable[Tensor]) -> None:
         """List a result of the model that no operator of this trace produced; take our tags off the others."""
         self.kept.settle()
+        for projection in self.projections.values():
+            projection.ask()
         size = sum(tensor.numel() for tensor in inputs) + sum(p.numel() for p in self._parameters.values())
         for tensor in outputs:
             if tensor.is_floating_point() and self.tag(tensor) is None:

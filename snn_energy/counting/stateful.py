@@ -362,7 +362,7 @@ def _is_spikes(x: Tensor, operand: Operand) -> bool:
             return True
         if not (abs(low) < float("inf") and abs(high) < float("inf")):  # also true of NaN
             return False
-    operand.look(x)
+    operand.look(x, now=True)
     return not operand.values.many
 
 

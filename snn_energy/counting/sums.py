@@ -116,7 +116,32 @@ class Times:
         return over(self.x, dim) * self.factor
 
 
-Summable: TypeAlias = Tensor | Nonzero | Times
+_ROUNDED = 1 << 13
+"""Rows whose magnitudes n * u, of up to MAX_LEVEL u each and rounded in single precision, add up to less than half a u
+beside the exact sum."""
+
+
+@dataclass(frozen=True, slots=True)
+class Magnitudes:
+    """|x|, of which it is not known yet how many units they are; sums have a leading axis of parts to be rounded."""
+
+    x: Tensor
+
+    def whole(self) -> Tensor:
+        """The magnitudes themselves, in one part."""
+        return self.x.abs().double().unsqueeze(0)
+
+    def row_sum(self) -> Tensor:
+        """Sums over axis 0, in double precision."""
+        return self.over(0)
+
+    def over(self, dim: int) -> Tensor:
+        """Sums over an axis, in double precision."""
+        parts: list[Tensor] = list(self.x.split(_ROUNDED, dim))  # type: ignore[no-untyped-call]
+        return torch.stack([part.abs().sum(dim, dtype=torch.float64) for part in parts])
+
+
+Summable: TypeAlias = Tensor | Nonzero | Times | Magnitudes
 """Masks or levels: as a tensor, or as what is to be summed without making one."""
 
 

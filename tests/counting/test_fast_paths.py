@@ -478,3 +478,20 @@ def test_products_of_masked_weights_stay_free() -> None:
     parts = {"a": nn.Parameter(torch.ones(2, 2)), "b": nn.Parameter(torch.ones(2, 2)), "mask": torch.eye(2)}
     got = trace(Net(run, **parts), torch.ones(3, 2))
     assert (got.connections, len(got.layers), got.elementwise) == (12, 1, ())
+
+
+def test_a_product_from_the_left_looks_at_its_own_axis() -> None:
+    """x W sums x over its rows, W x over its columns: what was found for one serves the other only by accident."""
+
+    class Both(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.right, self.left = nn.Parameter(torch.ones(3, 3)), nn.Parameter(torch.tensor([[1.0, 0, 1]] * 3))
+
+        def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+            return x @ self.right, self.left @ x
+
+    x = torch.tensor([[1.0, 1, 1], [0, 1, 0], [0, 0, 0]])
+    layers = {layer.name: layer for layer in trace(Both(), x).layers}
+    assert layers["right"].effective_events == 4 * 3
+    assert layers["left"].effective_events == 3 * 3 + 0 * 1 + 3 * 0  # row k of x meets column k of the weights

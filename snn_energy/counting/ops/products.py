@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from snn_energy.counting.fanout import Axis
+from snn_energy.counting.later import Facts
 from snn_energy.counting.naming import call_site, einsum_of_many
 from snn_energy.counting.ops.registry import After, Call, multiplies
 from snn_energy.counting.projections import ROWS, PairProjection, WeightProjection, mapped, sighted
@@ -238,8 +239,8 @@ def bilinear(recorder: Recorder, call: Call) -> After | None:
     projection = _weight_projection(recorder, "bilinear", weight, weight)
     if projection.partner is None:
         projection.partner = recorder.operand(projection.name)
-    one = projection.operand.look(first, recorder.spike_scale(first))
-    two = projection.partner.look(second, recorder.spike_scale(second))
+    one = projection.operand.look(first, recorder.spike_scale(first), now=True)
+    two = projection.partner.look(second, recorder.spike_scale(second), now=True)
     first_mask, second_mask = (whole(look.mask).double() for look in (one, two))
     projection.operand.tally(first_mask.sum())
     projection.partner.tally(second_mask.sum())
@@ -247,9 +248,9 @@ def bilinear(recorder: Recorder, call: Call) -> After | None:
     if one.level is None or two.level is None:
         level, unit = None, 1.0
     elif one.level is one.mask and two.level is two.mask:
-        level, unit = mask, one.unit * two.unit
+        level, unit = mask, one.unit_now * two.unit_now
     else:
-        level, unit = whole(one.level).double().T @ whole(two.level).double(), one.unit * two.unit
+        level, unit = whole(one.level).double().T @ whole(two.level).double(), one.unit_now * two.unit_now
     wiring = BilinearWiring(first.shape[1], second.shape[1], weight.shape[0])
     seen = Seen(wiring, first.shape[0], mask, level, unit, max(recorder.bits(first), recorder.bits(second)))
     return Feed(recorder, call.name, projection, seen, biased=False)
@@ -313,7 +314,7 @@ class Seen(NamedTuple):
     rows: int
     mask: Tensor
     level: Tensor | None
-    unit: float
+    unit: float | Facts
     bits: int
 
 
