@@ -111,7 +111,9 @@ class ProductSite:
         if self.small:
             copied(x, tag)  # before the module runs: it may write its input
         else:
-            seen = sighted(projection.operand, _rows(x, self.map_shape), x, tag, self.map_shape, channels=1, order=ROWS)
+            apart = tag.scaled and tag.spike_scale is None and self.map_shape is not None and x.dim() != 2
+            rows = x.reshape(-1, x.shape[-1]) if apart else x  # channels are told apart on the axis after the rows
+            seen = sighted(projection.operand, rows, x, tag, self.map_shape, channels=1, order=ROWS)
 
         def add() -> None:
             if seen is None:
@@ -124,10 +126,6 @@ class ProductSite:
             self.entry.again()
 
         return add
-
-
-def _rows(x: Tensor, map_shape: tuple[int, ...] | None) -> Tensor:
-    return x if map_shape is None or x.dim() == 2 else x.reshape(-1, x.shape[-1])
 
 
 @dataclass(slots=True)

@@ -456,8 +456,9 @@ class Sight:
 def _folded(part: Tensor, shape: torch.Size) -> Tensor:
     if part.shape == shape:
         return part
-    periods = part.reshape(-1, shape.numel())
-    return (periods[0] if len(periods) == 1 else periods.sum(0, dtype=torch.float64)).reshape(shape)
+    if part.numel() == shape.numel():
+        return part.reshape(shape)
+    return part.reshape(-1, *shape).sum(0, dtype=torch.float64)
 
 
 def sight_of_spikes(version: int, mask: Tensor, dtype: torch.dtype) -> Sight:
@@ -504,13 +505,16 @@ def sighted(
 
 
 def mapped(look: Look, shape: tuple[int, ...] | None = None) -> tuple[Tensor, Tensor | None]:
-    """Sum masks and levels over the leading axis, into `shape` if given; one map serves both where levels are masks."""
+    """Sum masks and levels over the leading axis, and on into `shape` if given, a period of the rest.
+
+    One map serves both where levels are masks.
+    """
 
     def summed(x: Summable) -> Tensor:
         rows = rows_summed(x)
         if shape is None:
             return rows
-        return rows.reshape(-1, *shape) if isinstance(x, Magnitudes) else rows.reshape(shape)
+        return rows.reshape(-1, *shape) if isinstance(x, Magnitudes) else _folded(rows, torch.Size(shape))
 
     mask = summed(look.mask)
     return (mask, mask) if look.level is look.mask else (mask, None if look.level is None else summed(look.level))

@@ -34,15 +34,20 @@ def row_sum(x: Tensor) -> Tensor:
     """Exact sum over axis 0 of masks or levels; long axes are cut so that no partial sum can pass 2^24."""
     rows = x.shape[0]
     if x.dtype is torch.float64 or rows <= EXACT_ROWS:
-        if rows and _by_product(x):
-            return torch.mm(x.new_ones(1, rows), x.view(rows, -1)).view(x.shape[1:])
+        if _by_product(x):
+            if x.is_contiguous():
+                return torch.mm(x.new_ones(1, rows), x.view(rows, -1)).view(x.shape[1:])
+            axes = sorted(range(x.dim()), key=x.stride, reverse=True)  # as they lie in memory
+            if axes[0] == 0 and (turned := x.permute(axes)).is_contiguous():
+                inner = [axis - 1 for axis in axes[1:]]
+                return row_sum(turned).permute([inner.index(axis) for axis in range(len(inner))])
         return x.sum(0, dtype=sum_type(x))
     return torch.stack([x[i : i + EXACT_ROWS].sum(0).double() for i in range(0, rows, EXACT_ROWS)]).sum(0)
 
 
 def _by_product(x: Tensor) -> bool:
     """True where a product with ones is the same sum, only faster; autocast would do it in half precision."""
-    if x.dtype is not torch.float32 or x.device.type != "cpu" or not x.numel() or not x.is_contiguous():
+    if x.dtype is not torch.float32 or x.device.type != "cpu" or not x.numel():
         return False
     return not torch._C._is_any_autocast_enabled()
 

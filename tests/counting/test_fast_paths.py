@@ -15,11 +15,12 @@ import torch
 from agree import trace
 from hypothesis import given
 from hypothesis import strategies as st
+from networks import BATCH_AXIS, NETWORKS
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 import snn_energy as se
-from snn_energy.counting import dispatch, modules, projections, recorder
+from snn_energy.counting import dispatch, later, modules, observe, projections, recorder, sums
 from snn_energy.counting.tags import ATTRIBUTE
 from snn_energy.errors import TraceError
 from snn_energy.models import IF
@@ -495,3 +496,34 @@ def test_a_product_from_the_left_looks_at_its_own_axis() -> None:
     layers = {layer.name: layer for layer in trace(Both(), x).layers}
     assert layers["right"].effective_events == 4 * 3
     assert layers["left"].effective_events == 3 * 3 + 0 * 1 + 3 * 0  # row k of x meets column k of the weights
+
+
+@pytest.mark.parametrize("stepped", [False, True], ids=["folded", "stepped"])
+@pytest.mark.parametrize("name", NETWORKS)
+def test_large_operands_are_looked_at_like_small_ones(
+    name: str, stepped: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At once and piece by piece, as operands of realistic size are, or copied and looked at together."""
+    model, x = NETWORKS[name]("small", stepped)
+    batches = [x, (torch.rand_like(x) < 0.4).to(x.dtype), x]
+    expected = trace(model, batches, batch_axis=BATCH_AXIS[name])
+    monkeypatch.setattr(modules, "HELD_INPUT", -1)
+    for module in (sums, observe, later):
+        monkeypatch.setattr(module, "PIECE", 50)
+    assert trace(model, batches, batch_axis=BATCH_AXIS[name]) == expected
+    token = later.ALWAYS.set(True)
+    try:
+        assert trace(model, batches, batch_axis=BATCH_AXIS[name]) == expected
+    finally:
+        later.ALWAYS.reset(token)
+
+
+@pytest.mark.parametrize("axes", [(0, 1, 2, 3), (0, 2, 3, 1), (0, 3, 1, 2), (1, 0, 2, 3), (3, 2, 1, 0)])
+def test_rows_add_up_however_they_lie_in_memory(axes: tuple[int, ...]) -> None:
+    back = [axes.index(axis) for axis in range(4)]
+    x = torch.randint(0, 5, (6, 3, 4, 5)).float().permute(axes).contiguous().permute(back)
+    expected = [[[[sum(x[i, c, h, w].item() for i in range(6)) for w in range(5)] for h in range(4)] for c in range(3)]]
+    assert sums.row_sum(x).tolist() == expected[0]
+    there = (x != 0).long()
+    assert sums.Nonzero(x).row_sum().tolist() == there.sum(0).tolist()
+    assert sums.Nonzero(x).over(2).tolist() == there.sum(2).tolist()
