@@ -118,8 +118,7 @@ class FeedbackStep:
         output: Tensor = result[0]
         tag = recorder.is_spikes(output, recorder.neuron_rows[id(self.neuron)].binary_scale)
         recorder.neuron(self.neuron, output, copy=partial(copied, output, tag) if elements <= HELD_INPUT else None)
-        for state in tensors_in(result[1]):
-            recorder.is_data(state)
+        recorder.are_data(result[1])
 
     def _charge(self, recorder: Recorder, elements: int) -> list[Callable[[], None]]:
         """Charge the sum for the first time; returns nothing left to do."""

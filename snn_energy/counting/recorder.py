@@ -539,6 +539,17 @@ class Recorder:
         if self.tag(tensor) is None:
             hang_tag(tensor, Tag(self.token, Origin.DATA))
 
+    def are_data(self, value: Any) -> None:
+        """The same of all tensors of a nested structure."""
+        if isinstance(value, Tensor):
+            self.is_data(value)
+        elif type(value) is tuple:  # what cells return: much the commonest case
+            for item in value:
+                self.are_data(item)
+        else:
+            for tensor in tensors_in(value):
+                self.is_data(tensor)
+
     def hidden(self, module: nn.Module, args: Any, output: Any) -> None:
         """List a layer that multiplies by its weights, but whose product no operator reported since it was entered.
 

@@ -116,7 +116,9 @@ def hang_tag(tensor: Tensor, tag: Tag, version: int | None = None) -> None:
 
     Inside a dispatch mode a view does not share its base's write counter yet: pass the base's `version`.
     """
-    tag.version = version_of(tensor) if version is None else version
+    if version is None:
+        version = -1 if tensor.is_inference() else tensor._version  # as `version_of`: this runs for every result
+    tag.version = version
     setattr(tensor, ATTRIBUTE, tag)
 
 

@@ -255,10 +255,8 @@ def _count_neuron(recorder: Recorder, module: nn.Module, args: Any, tap: Sequenc
         elif row.time_axis == 0 and row.binary_scale == 1 and spikes.dtype is torch.float32:
             tapped = _from_tap(tap, spikes, tag)
     recorder.neuron(module, shape, tapped, copy)
-    if output is spikes:
-        return
-    for state in tensors_in(output):
-        recorder.is_data(state)
+    if output is not spikes:
+        recorder.are_data(output)
 
 
 def _from_tap(tap: Sequence[Tensor], spikes: Tensor, tag: Tag) -> Tensor | None:
