@@ -20,10 +20,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import snn_energy as se
-from snn_energy.counting import dispatch, later, modules, observe, projections, recorder, sums
+from snn_energy.counting import dispatch, feedback, later, modules, observe, projections, recorder, sums, watching
 from snn_energy.counting.tags import ATTRIBUTE
 from snn_energy.errors import TraceError
 from snn_energy.models import IF
+from snn_energy.models.cells import ALIFCell, LIFCell
+from snn_energy.models.spiking_recurrent import RecurrentLayer
 
 
 @contextmanager
@@ -527,3 +529,39 @@ def test_rows_add_up_however_they_lie_in_memory(axes: tuple[int, ...]) -> None:
     there = (x != 0).long()
     assert sums.Nonzero(x).row_sum().tolist() == there.sum(0).tolist()
     assert sums.Nonzero(x).over(2).tolist() == there.sum(2).tolist()
+
+
+class Steps(nn.Module):
+    """A recurrent layer called step by step, in ways that a plain loop does not."""
+
+    def __init__(self, neuron: nn.Module) -> None:
+        super().__init__()
+        self.layer, self.head = RecurrentLayer(5, 4, neuron), nn.Linear(4, 2)
+
+    def forward(self, events: Tensor) -> Tensor:
+        carried: Any = (self.layer.at_rest(events[0]), None)
+        for t, x in enumerate(events):
+            current = self.layer.input(x)
+            again, _ = self.layer(current, carried)  # the same spikes meet the same weights twice
+            spikes, carried = self.layer(current + again if t == 2 else current, carried)
+            if t == 3:
+                carried = (spikes * 0.5, carried[1])
+            if t == 4:
+                self.layer.recurrent.weight.mul_(torch.tensor([1.0, 0, 1, 1]))
+            if t == 5:
+                spikes.mul_(2)  # what was fed back is no longer what was fired
+        return self.head(spikes)
+
+
+@pytest.mark.parametrize("neuron", [LIFCell, ALIFCell])
+def test_steps_of_a_recurrent_layer_are_counted_as_their_parts(
+    neuron: type[nn.Module], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    net = Steps(neuron(threshold=0.3))
+    batches = [(torch.rand(8, n, 5) < 0.5).float() for n in (2, 3, 2)]
+    found = trace(copy.deepcopy(net), batches, batch_axis=1)
+    monkeypatch.setattr(feedback, "FEEDBACK_LAYERS", {})
+    monkeypatch.setattr(watching, "revisit", lambda *_: None)
+    expected = trace(net, batches, batch_axis=1)
+    assert found == expected
+    assert any(layer.repeated_connections for layer in expected.layers)
