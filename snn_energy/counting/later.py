@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from snn_energy.counting.sums import PIECE
+from snn_energy.counting.sums import piece_of
 from snn_energy.counting.values import MAX_LEVEL
 
 ALWAYS: ContextVar[bool] = ContextVar("always_later", default=False)
@@ -82,7 +82,7 @@ def facts_of(where: str, x: Tensor, channels: int, measured: tuple[Tensor, Tenso
 
 def _distinct(x: Tensor) -> tuple[Tensor, Tensor]:
     """Table of the distinct magnitudes, and whether there are more: of each piece, then of these tables."""
-    pieces = x.reshape(-1).split(4 * PIECE)  # type: ignore[no-untyped-call]
+    pieces = x.reshape(-1).split(piece_of(x))  # type: ignore[no-untyped-call]
     tables, overflow = zip(*(_table(piece.abs()) for piece in pieces), strict=True)
     table, more = _table(torch.cat(tables)) if len(tables) > 1 else (tables[0], overflow[0])
     return table, torch.stack((more, *overflow)).any()

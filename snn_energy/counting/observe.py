@@ -18,7 +18,7 @@ from torch import Tensor
 
 from snn_energy.counting.channels import ChannelTrack, measure
 from snn_energy.counting.later import Facts, asks_later, facts_of
-from snn_energy.counting.sums import FLOATS, PIECE, Magnitudes, Nonzero, Summable, Times, sum_type
+from snn_energy.counting.sums import FLOATS, Magnitudes, Nonzero, Summable, Times, piece_of, sum_type
 from snn_energy.counting.values import MAX_LEVEL, REAL, Run, ValueSet
 from snn_energy.errors import TraceError
 
@@ -268,10 +268,10 @@ def _are_spikes(x: Tensor, height: float) -> bool:
 
 def _pieces(x: Tensor) -> Iterator[Tensor]:
     """Parts of a large tensor that fit into the cache; in memory order, so that none is copied."""
-    if x.numel() <= PIECE or not x.is_contiguous():
+    if x.numel() <= piece_of(x) or not x.is_contiguous():
         yield x
     else:
-        yield from x.view(-1).split(PIECE)  # type: ignore[no-untyped-call]
+        yield from x.view(-1).split(piece_of(x))  # type: ignore[no-untyped-call]
 
 
 _ASKED = 6
@@ -330,8 +330,8 @@ def smallest_weight(weight: Tensor) -> Tensor:
     flat = weight.detach().reshape(-1)
     if weight.dim() > 1 and not weight.is_contiguous() and weight.transpose(-1, -2).is_contiguous():
         flat = weight.detach().transpose(-1, -2).reshape(-1)  # a transposed view needs no copy
-    scratch = torch.empty(min(PIECE, flat.numel()), dtype=weight.dtype, device=weight.device)
-    pieces = flat.split(PIECE)  # type: ignore[no-untyped-call]
+    scratch = torch.empty(min(piece_of(flat), flat.numel()), dtype=weight.dtype, device=weight.device)
+    pieces = flat.split(piece_of(flat))  # type: ignore[no-untyped-call]
     return torch.stack([torch.abs(piece, out=scratch[: piece.numel()]).amin() for piece in pieces]).amin()
 
 

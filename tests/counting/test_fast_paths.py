@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import snn_energy as se
-from snn_energy.counting import dispatch, feedback, later, modules, observe, projections, recorder, sums, watching
+from snn_energy.counting import dispatch, feedback, later, modules, projections, recorder, sums, watching
 from snn_energy.counting.tags import ATTRIBUTE
 from snn_energy.errors import TraceError
 from snn_energy.models import IF
@@ -510,8 +510,7 @@ def test_large_operands_are_looked_at_like_small_ones(
     batches = [x, (torch.rand_like(x) < 0.4).to(x.dtype), x]
     expected = trace(model, batches, batch_axis=BATCH_AXIS[name])
     monkeypatch.setattr(modules, "HELD_INPUT", -1)
-    for module in (sums, observe, later):
-        monkeypatch.setattr(module, "PIECE", 50)
+    monkeypatch.setattr(sums, "PIECE", 50)
     assert trace(model, batches, batch_axis=BATCH_AXIS[name]) == expected
     token = later.ALWAYS.set(True)
     try:
