@@ -10,7 +10,7 @@ from math import prod
 
 from torch import Tensor
 
-_RESHAPES = frozenset({"view", "_unsafe_view", "reshape", "flatten", "unflatten"})
+RESHAPES = frozenset({"view", "_unsafe_view", "reshape", "flatten", "unflatten"})
 """Keep the order of the elements, row by row."""
 _COPIES = frozenset({"clone", "contiguous", "detach", "alias", "dropout"})
 """Keep the shape."""
@@ -25,7 +25,7 @@ def channel_after(name: str, channel: int | None, source: Tensor, out: Tensor) -
     size = source.shape[channel]
     if name in _COPIES:
         return channel if out.shape == source.shape else None
-    if name in _RESHAPES:
+    if name in RESHAPES:
         before = prod(source.shape[:channel])
         fits = (axis for axis in range(out.dim()) if out.shape[axis] == size and prod(out.shape[:axis]) == before)
         return next(fits, None)

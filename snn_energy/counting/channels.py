@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from math import prod
 
 import torch
 from torch import Tensor
@@ -34,10 +35,15 @@ class ChannelTrack:
 
     def follow(self, x: Tensor, axes: int) -> None:
         """Take in x [rows, *channels, ...], whose channels are the `axes` axes after the first."""
-        if x[:1].numel() and self._heights_of(x[:1], axes) is None:  # one sample tells almost every real operand
-            self._die()
-            return
-        found = self._heights_of(x, axes)
+        for part in (x[:1], x):  # one sample tells almost every real operand
+            heights, alike = measure(part, axes)
+            if not alike.item():
+                self._die()
+                return
+        self.take(heights)
+
+    def take(self, found: Tensor | None) -> None:
+        """Take in the heights of one call; None if a channel had two."""
         if found is None:
             self._die()
         elif self.heights is None:
@@ -48,15 +54,6 @@ class ChannelTrack:
                 self._die()
             else:
                 self.heights = joint
-
-    def _heights_of(self, x: Tensor, axes: int) -> Tensor | None:
-        channels = 1
-        for size in x.shape[1 : 1 + axes]:
-            channels *= size
-        flat = x.abs().reshape(x.shape[0], channels, -1)
-        top = flat.amax((0, 2), keepdim=True)
-        alike = (flat == top) | (flat == 0)
-        return top.reshape(-1).double() if bool(alike.all()) else None
 
     def _die(self) -> None:
         self.alive, self.heights = False, None
@@ -92,6 +89,13 @@ class ChannelTrack:
             (length, height, int(sightings), bool(rested))
             for length, (height, sightings, rested) in zip(lengths.tolist(), rows.tolist(), strict=True)
         )
+
+
+def measure(x: Tensor, axes: int) -> tuple[Tensor, Tensor]:
+    """Largest magnitude of each channel of x [rows, *channels, ...], float64, and whether it is the only one."""
+    flat = x.abs().reshape(x.shape[0], prod(x.shape[1 : 1 + axes]), -1)
+    top = flat.amax((0, 2), keepdim=True)
+    return top.reshape(-1).double(), ((flat == top) | (flat == 0)).all()
 
 
 def _joined(a: Tensor, b: Tensor) -> Tensor | None:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from snn_energy.counting.channel_axis import channel_after
+from snn_energy.counting.channel_axis import RESHAPES, channel_after
 from snn_energy.counting.kept import product_of_state
 from snn_energy.counting.naming import inside_einsum
 from snn_energy.counting.observe import is_dyadic
@@ -208,6 +208,8 @@ class CountingMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
             softmax=source.softmax,
         )
         tag.root, tag.shift = source.root or source, source.shift
+        if known.name in RESHAPES and same and out.numel() == x.numel():
+            tag.sight = source.sight
         if source.projection is not None:
             tag.channel = channel_after(known.name, source.channel, x, out)
             if tag.channel is not None:

@@ -5,19 +5,25 @@
 The output s tells everything: it is the neuron's, and the operand of R is s one step later. So such a layer runs
 without the dispatch mode, and its hundreds of small products are looked at as one: the same counts, under the same
 names, as if every step had been seen.
+
+Called step by step, with what the step before returned, it is counted as a whole likewise, from the second step on: the
+first one has shown what its parts do.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from snn_energy.counting.modules import HELD_INPUT, ProductSite
 from snn_energy.counting.ops.products import linear_layer
 from snn_energy.counting.recorder import Recorder
-from snn_energy.counting.tags import Origin, Tag, tensors_in
+from snn_energy.counting.tags import Origin, Tag, copied, tensors_in
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,3 +80,62 @@ def count_feedback(recorder: Recorder, module: nn.Module, row: FeedbackLayer, re
     for state in tensors_in(result):
         recorder.is_data(state)
     recorder.is_spikes(output, scale)
+
+
+@dataclass(slots=True)
+class FeedbackStep:
+    """A layer that is called for one time step after another: I_t, (s_{t-1}, state) -> s_t, what the next one needs."""
+
+    module: nn.Module
+    neuron: nn.Module
+    weights: nn.Module
+    charges: dict[int, list[Callable[[], None]]] = field(default_factory=dict)
+    """By elements: what the sum of both currents charged, to be charged again."""
+
+    def count(self, recorder: Recorder, args: tuple[Any, ...]) -> Callable[[Any], None] | None:
+        """Look at the operands of one step; returns what counts its result, None if its parts must be seen."""
+        current, carried = args
+        if not isinstance(carried, tuple) or len(carried) != 2 or type(current) is not Tensor:
+            return None
+        spikes, site = carried[0], recorder.sites.get(id(self.weights))
+        if type(spikes) is not Tensor or current.shape != spikes.shape or not isinstance(site, ProductSite):
+            return None
+        tag, width = recorder.tag(spikes), current.shape[-1]
+        if tag is None or tag.origin is not Origin.DATA or not site.small or not site.fits(spikes, tag):
+            return None
+        if site.weight.shape[0] != width or recorder.origin(current) is not Origin.DATA:
+            return None
+        if current.dtype is not spikes.dtype or torch.is_autocast_enabled(spikes.device.type):
+            return None
+        return partial(self._finish, recorder, site.add(recorder, spikes, tag), current.numel())
+
+    def _finish(self, recorder: Recorder, add: Callable[[], None], elements: int, result: Any) -> None:
+        if result is None:
+            return
+        add()
+        for charge in self.charges.get(elements) or self._charge(recorder, elements):
+            charge()
+        output: Tensor = result[0]
+        tag = recorder.is_spikes(output, recorder.neuron_rows[id(self.neuron)].binary_scale)
+        recorder.neuron(self.neuron, output, copy=partial(copied, output, tag) if elements <= HELD_INPUT else None)
+        recorder.are_data(result[1])
+
+    def _charge(self, recorder: Recorder, elements: int) -> list[Callable[[], None]]:
+        """Charge the sum for the first time; returns nothing left to do."""
+
+        def charge() -> None:
+            recorder.arithmetic("add", adds=elements)
+            recorder.note("counted", "add")
+
+        recorder.journal = []
+        try:
+            recorder.at(recorder.paths[id(self.module)], [self.module], charge)
+            self.charges[elements] = recorder.journal
+        finally:
+            recorder.journal = None
+        return []
+
+
+def feedback_step(module: nn.Module, row: FeedbackLayer) -> FeedbackStep:
+    """What counts a layer step by step."""
+    return FeedbackStep(module, getattr(module, row.neuron), getattr(module, row.weights))

@@ -16,13 +16,14 @@ import torch
 from torch import Tensor, nn
 
 from snn_energy.counting.dispatch import is_foreign
+from snn_energy.counting.later import Facts
 from snn_energy.counting.ops import COUNTED, Call
 from snn_energy.counting.ops.products import Feed, convolution, linear_layer
 from snn_energy.counting.ops.registry import After
-from snn_energy.counting.projections import WeightProjection, sighted
-from snn_energy.counting.recorder import Recorder
+from snn_energy.counting.projections import ROWS, WeightProjection, sighted
+from snn_energy.counting.recorder import Entry, Recorder, Site
 from snn_energy.counting.repeats import carry_rows, note_repeats
-from snn_energy.counting.tags import Origin, Tag, hang_tag, version_of
+from snn_energy.counting.tags import Origin, Tag, copied, hang_tag, version_of
 from snn_energy.counting.wiring import Wiring
 
 Finish = Callable[[Tensor | None], None]
@@ -40,7 +41,7 @@ HELD_INPUT = 1 << 15
 
 def _settings(module: nn.Module) -> tuple[object, ...]:
     """Attributes that decide what a call does, and that a caller may change between two calls."""
-    return tuple(map(module.__dict__.get, _SETTINGS))
+    return () if type(module) is nn.Linear else tuple(map(module.__dict__.get, _SETTINGS))
 
 
 @dataclass(slots=True)
@@ -59,7 +60,14 @@ class ProductSite:
     projection: WeightProjection
     wiring: Wiring
     map_shape: tuple[int, ...] | None
+    rows: int
+    bias_adds: int
+    """Of one call."""
     operator: str
+    small: bool
+    """Whether inputs are copied, and looked at together."""
+    entry: Entry | None = None
+    """The operator's in the certificate."""
 
     def fits(self, x: Tensor, tag: Tag) -> bool:
         """True while everything that was worked out still holds for the input `x`."""
@@ -80,18 +88,7 @@ class ProductSite:
     def count(self, recorder: Recorder, x: Tensor, tag: Tag) -> Finish:
         """Count one call with the input `x`, whose tag is `tag`."""
         projection, biased = self.projection, self.bias is not None
-        recorder.products += 1
-        rows = x if self.map_shape is None else x.reshape(-1, x.shape[-1])
-        note_repeats(recorder, projection, x, tag, self.wiring, rows.shape[0])
-        if x.numel() <= HELD_INPUT:
-
-            def add() -> None:
-                projection.hold(self.wiring, rows, tag, self.map_shape, bias=biased)
-        else:
-            seen, count = sighted(projection.operand, rows, x, tag, self.map_shape, channels=1), rows.shape[0]
-
-            def add() -> None:
-                projection.feed(self.wiring, count, *seen, bias=biased)
+        add = self.add(recorder, x, tag)
 
         def finish(out: Tensor | None) -> None:
             if out is None:
@@ -102,9 +99,33 @@ class ProductSite:
             if recorder.repeating:
                 carry_rows(recorder, x, out)
             add()
-            recorder.note("counted", self.operator)
 
         return finish
+
+    def add(self, recorder: Recorder, x: Tensor, tag: Tag) -> Callable[[], None]:
+        """Look at the input `x`, whose tag is `tag`; returns what counts the call once it went well."""
+        projection = self.projection
+        recorder.products += 1
+        note_repeats(recorder, projection, x, tag, self.wiring, self.rows)
+        seen: tuple[Tensor, Tensor | None, float | Facts] | None = None
+        if self.small:
+            copied(x, tag)  # before the module runs: it may write its input
+        else:
+            apart = tag.scaled and tag.spike_scale is None and self.map_shape is not None and x.dim() != 2
+            rows = x.reshape(-1, x.shape[-1]) if apart else x  # channels are told apart on the axis after the rows
+            seen = sighted(projection.operand, rows, x, tag, self.map_shape, channels=1, order=ROWS)
+
+        def add() -> None:
+            if seen is None:
+                projection.hold(self.wiring, x, tag, self.map_shape)
+            else:
+                projection.feed(self.wiring, self.rows, *seen, bias=False)
+            projection.bias_adds += self.bias_adds
+            if self.entry is None:
+                self.entry = recorder.entry("counted", self.operator, self.module)
+            self.entry.again()
+
+        return add
 
 
 @dataclass(slots=True)
@@ -143,19 +164,39 @@ def _facts(tag: Tag) -> tuple[object, ...]:
     return (tag.projection, tag.biased, tag.channel, tag.spike_scale, tag.grid, tag.scaled, tag.bits)
 
 
+def has_hooks(module: nn.Module) -> bool:
+    """True if something stands between a module's input and its operator."""
+    return bool(module._forward_pre_hooks or module._forward_hooks or "forward" in module.__dict__)
+
+
+def revisit(recorder: Recorder, module: nn.Module, args: tuple[Any, ...], site: Site) -> Finish | None:
+    """Count another call of a module that left a site; None where things have changed since.
+
+    This runs for every call of every layer, and on small steps it is what counting costs: the commonest case first.
+    """
+    if len(args) != 1 or has_hooks(module):
+        return None
+    x = args[0]
+    if type(x) is not Tensor or x.layout is not torch.strided or x.is_nested or x.is_meta:
+        return None
+    tag = recorder.tag(x)
+    if tag is None or tag.origin is not Origin.DATA or not site.fits(x, tag):
+        return None
+    if torch.is_autocast_enabled(x.device.type):
+        return None
+    return site.count(recorder, x, tag)
+
+
 def shortcut(recorder: Recorder, module: nn.Module, args: tuple[Any, ...]) -> Finish | None:
     """Count a leaf module from its input; returns what to do with its output, or None if dispatch must count it."""
-    if len(args) != 1 or module._forward_pre_hooks or module._forward_hooks or "forward" in module.__dict__:
+    if len(args) != 1 or has_hooks(module):
         return None
     x = args[0]
     if type(x) is not Tensor or x.is_meta or torch.is_autocast_enabled(x.device.type):
         return None
     if x.layout is not torch.strided or x.is_nested:
         return None
-    site, tag = recorder.sites.get(id(module)), recorder.tag(x)
-    observed = bool(recorder.behaviour.running)
-    if site is not None and tag is not None and tag.origin is Origin.DATA and not observed and site.fits(x, tag):
-        return site.count(recorder, x, tag)
+    tag, observed = recorder.tag(x), bool(recorder.behaviour.running)
     if is_foreign(x) or recorder.origin(x) is not Origin.DATA:
         return None
     after = SHORTCUTS[type(module)](recorder, module, x)
@@ -235,7 +276,10 @@ def _remembered(
             after.projection,
             after.seen.wiring,
             map_shape,
+            after.seen.rows,
+            0 if bias is None else after.seen.rows * after.seen.wiring.outputs_per_row,
             after.operator,
+            x.numel() <= HELD_INPUT,
         )
     return after
 

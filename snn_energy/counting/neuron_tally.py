@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -10,7 +10,11 @@ from torch import Tensor
 
 from snn_energy.counting.counts import NeuronCounts
 from snn_energy.counting.neurons import NeuronRow
-from snn_energy.counting.taps import EXACT_SPIKES
+
+EXACT_SPIKES = 1 << 24
+"""Spikes of one time step that a single-precision sum holds exactly."""
+HELD_ELEMENTS = 1 << 19
+"""Elements of outputs that one neuron layer may hold back at most."""
 
 
 @dataclass(slots=True)
@@ -23,24 +27,36 @@ class NeuronTally:
     state_elements: int = 0
     steps: list[int] = field(default_factory=list)
     """Spikes of each time step in the batches that are through."""
-    pending: list[tuple[int, Sequence[Tensor]]] = field(default_factory=list)
-    """First time step and counts (0-dim, on the device) of each call of the batch that runs."""
+    pending: list[tuple[Sequence[int], Tensor]] = field(default_factory=list)
+    """Time steps and their counts (1-dim, on the device) of the batch that runs."""
+    held: list[tuple[int, Tensor]] = field(default_factory=list)
+    """Time steps and copies of small outputs, to be counted together."""
 
     def read(self) -> None:
         """Take the pending counts off the device: once for each batch, all calls together."""
+        self._count_held()
         if not self.pending:
             return
-        counts = torch.stack([count.double() for _, call in self.pending for count in call]).tolist()
-        positions = [first + step for first, call in self.pending for step in range(len(call))]
+        counts = torch.cat([counts.double() for _, counts in self.pending]).tolist()
+        positions = [step for steps, _ in self.pending for step in steps]
         self.steps.extend([0] * (max(positions) + 1 - len(self.steps)))
         for position, count in zip(positions, counts, strict=True):
             self.steps[position] += int(count)
         self.pending.clear()
 
-    def add(self, spikes: Tensor, first: int, tapped: Sequence[Tensor], *, calls: int = 0) -> int:
+    def add(
+        self,
+        spikes: Tensor,
+        first: int,
+        tapped: Tensor | None = None,
+        *,
+        calls: int = 0,
+        copy: Callable[[], Tensor] | None = None,
+    ) -> int:
         """Add one call's output; a single-step neuron is at time step `first`. Returns the time step after it.
 
-        Several `calls` of a single-step neuron lie along the first axis.
+        Several `calls` of a single-step neuron lie along the first axis. `tapped` holds the counts of a multi-step one,
+        if it left them; `copy` makes a copy of a small output that stays as it is.
         """
         if self.row.time_axis is None:
             by_step = spikes if calls else spikes.unsqueeze(0)
@@ -52,11 +68,28 @@ class NeuronTally:
         if spikes.numel():
             per_sample = spikes.numel() // (by_step.shape[0] * (by_step.shape[1] if by_step.dim() > 1 else 1))
             self.state_elements = max(self.state_elements, self.row.state_variables * per_sample)
-        if self.row.spiking:
-            self.pending.append((first, _spikes_per_step(by_step, self.row.binary_scale, tapped)))
+        if self.row.spiking and copy is not None and len(by_step) == 1:
+            self._hold(first, copy())
+        elif self.row.spiking:
+            counts = _spikes_per_step(by_step, self.row.binary_scale) if tapped is None else tapped
+            self.pending.append((range(first, first + len(by_step)), counts))
         else:  # a real-valued output is no spike; the time steps count all the same
             self.steps.extend([0] * (first + by_step.shape[0] - len(self.steps)))
         return first + by_step.shape[0]
+
+    def _hold(self, step: int, spikes: Tensor) -> None:
+        held = self.held
+        if held and (held[0][1].shape != spikes.shape or held[0][1].dtype is not spikes.dtype):
+            self._count_held()
+        held.append((step, spikes))
+        if len(held) * spikes.numel() > HELD_ELEMENTS:
+            self._count_held()
+
+    def _count_held(self) -> None:
+        if self.held:
+            steps, spikes = zip(*self.held, strict=True)
+            self.held.clear()
+            self.pending.append((steps, _spikes_per_step(torch.stack(spikes), self.row.binary_scale)))
 
     def finish(self, name: str) -> NeuronCounts:
         """The record of everything added."""
@@ -78,8 +111,9 @@ class NeuronTally:
         )
 
 
-def _spikes_per_step(by_step: Tensor, scale: float | None, tapped: Sequence[Tensor]) -> Sequence[Tensor]:
-    """Non-zero elements of each time step, 0-dim each; a plain sum where every spike is 1 and the sum stays exact."""
-    if scale == 1 and by_step.dtype is torch.float32 and by_step.numel() < EXACT_SPIKES * len(by_step):
-        return tapped if len(tapped) == len(by_step) else by_step.reshape(len(by_step), -1).sum(1).unbind()
-    return torch.count_nonzero(by_step.reshape(len(by_step), -1), dim=1).unbind()
+def _spikes_per_step(by_step: Tensor, scale: float | None) -> Tensor:
+    """Non-zero elements of each time step, 1-dim; a plain sum where every spike is 1 and the sum stays exact."""
+    steps = by_step.reshape(len(by_step), -1)
+    if scale == 1 and steps.dtype is torch.float32 and steps.shape[1] < EXACT_SPIKES:
+        return steps.sum(1)
+    return torch.count_nonzero(steps, dim=1)

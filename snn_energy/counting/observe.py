@@ -1,22 +1,24 @@
 """One look at an operand: its non-zero mask, and proof of the class its values belong to.
 
-Speed decides the form of this file. A float comparison written into a float buffer, a sum over the leading axis, a
-subtraction, `frac`, `amin` and `amax` are the vectorised kernels of torch on CPU; `count_nonzero`, sums of booleans and
-integer sums cost 5 to 20 times as much for the same tensor, sorting a hundred times. The proofs are exact all the same:
-`x - a*[x == a]` is zero everywhere if and only if x lies in {0, a}; the fractions of x/u are, if and only if x is made
-of multiples of a power of two u.
+Speed decides the form of this file. A float comparison written into a float buffer, a subtraction, `frac`, `amin` and
+`amax` are the vectorised kernels of torch on CPU; `count_nonzero`, sums of booleans and integer sums cost 5 to 20 times
+as much for the same tensor, sorting a hundred times. Where several of them follow one another they run piece by piece,
+in the cache. The proofs are exact all the same: `x - a*[x == a]` is zero everywhere if and only if x lies in {0, a};
+the fractions of x/u are, if and only if x is made of multiples of a power of two u.
 """
 
 from __future__ import annotations
 
 import math
-from contextvars import ContextVar
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
 
-from snn_energy.counting.channels import ChannelTrack
+from snn_energy.counting.channels import ChannelTrack, measure
+from snn_energy.counting.later import Facts, asks_later, facts_of
+from snn_energy.counting.sums import FLOATS, Magnitudes, Nonzero, Summable, Times, piece_of, sum_type
 from snn_energy.counting.values import MAX_LEVEL, REAL, Run, ValueSet
 from snn_energy.errors import TraceError
 
@@ -24,37 +26,22 @@ _SAMPLE = 4096
 """Elements looked at first when an operand is no constant times a spike: enough to tell real values from levels."""
 
 
-class Scratch:
-    """Buffers lent to one look after the other: fresh memory for a large mask costs more than the mask."""
-
-    def __init__(self) -> None:
-        self._flat: dict[tuple[str, torch.dtype, torch.device], Tensor] = {}
-
-    def shaped(self, x: Tensor, dtype: torch.dtype, slot: str) -> Tensor:
-        """A buffer of the shape of `x`, which the next one of this slot overwrites."""
-        key = (slot, dtype, x.device)
-        flat = self._flat.get(key)
-        if flat is None or flat.numel() < x.numel():
-            flat = self._flat[key] = torch.empty(x.numel(), dtype=dtype, device=x.device)
-        return flat[: x.numel()].view(x.shape)
-
-
-SCRATCH: ContextVar[Scratch | None] = ContextVar("scratch", default=None)
-"""Set while a look is summed into maps at once, so that nobody holds its mask afterwards."""
-
-_WORTH_IT = 1 << 16
-"""Elements from which on a buffer is lent."""
-
-
 @dataclass(slots=True)
 class Look:
     """What one look found: `mask` is 1 where the operand is non-zero; `level` is |n| if it is `unit * n`, else None."""
 
-    mask: Tensor
-    level: Tensor | None
-    unit: float
+    mask: Summable
+    level: Summable | None
+    unit: float | Facts
+    """Where the class is asked for later: the facts that will tell it, and `level` holds magnitudes."""
     exact: ValueSet | None = None
     """The values of this very tensor; None where they are only known to be among those of the operand."""
+
+    @property
+    def unit_now(self) -> float:
+        """The unit of a look at once."""
+        assert not isinstance(self.unit, Facts)
+        return self.unit
 
 
 @dataclass(slots=True)
@@ -65,7 +52,6 @@ class Operand:
     """
 
     where: str
-    scratch: Scratch | None = None
     values: ValueSet = field(default_factory=ValueSet)
     nonzero: Tensor | None = None
     """Non-zero elements so far, where the projection's own map does not tell them: a float64 scalar on the device."""
@@ -74,7 +60,13 @@ class Operand:
     _proven: ValueSet | None = None
 
     def look(
-        self, x: Tensor, known_scale: float | None = None, grid: float | None = None, *, channels: int = 0
+        self,
+        x: Tensor,
+        known_scale: float | None = None,
+        grid: float | None = None,
+        *,
+        channels: int = 0,
+        now: bool = False,
     ) -> Look:
         """Mask and class of one operand tensor of any shape.
 
@@ -84,36 +76,69 @@ class Operand:
             grid: a power of two of which every value is a multiple >= 0, proven likewise.
             channels: how many axes after the first tell input channels apart; 0 where weights cannot take in a scale
                 of their own for each channel.
+            now: ask for the class even if that means waiting for the device.
         """
         if known_scale is not None:
             return self._look_at_spikes(x, known_scale)
         if x.dtype is torch.bool:
-            mask = x.to(torch.float32)
+            mask = Nonzero(x)
             values = self._saw([1.0], x, positive=True, negative=False)  # binary by type
             return Look(mask, mask, 1.0, values)
         if x.numel() == 0 or (self.values.many and not self.track.alive):
-            return Look(_mask(x), None, 1.0)
+            return Look(Nonzero(x), None, 1.0)
+        if not now and asks_later(x):
+            measured = measure(x, channels) if channels and self.track.alive else None
+            facts = facts_of(self.where, x, channels, measured)
+            return Look(Nonzero(x), Magnitudes(x), facts)
         if not channels and self.track.alive and x.any():
             self.track.alive = False
             if self.values.many:
-                return Look(_mask(x), None, 1.0)
+                return Look(Nonzero(x), None, 1.0)
         look = None if grid is None or self.track.alive else self._look_on_grid(x, grid, [])
         if look is not None:
             return look
-        if self._guess is not None:
-            spikes = _spikes_of(x, self._guess)
-            if spikes is not None:
-                return Look(spikes, spikes, abs(self._guess))
+        if self._guess is not None and _are_spikes(x, self._guess):
+            spikes = _ones_of(x, self._guess)
+            return Look(spikes, spikes, abs(self._guess))
         if not self.track.alive and len(self.values.magnitudes) > 1 and not self.values.negative:
             unit = self.values.unit
             look = self._look_on_grid(x, unit, []) if _all_on_grid(x, unit) else None
         return self._look_closely(x, channels) if look is None else look
 
+    def levels(self, facts: Facts, mask: Tensor, magnitudes: Tensor) -> tuple[Tensor | None, float]:
+        """Sums of levels and their unit, now that the class is asked for; `magnitudes` has parts on its first axis."""
+        if self.values.many and not self.track.alive:
+            return None, 1.0
+        read = facts.read()
+        if not (abs(read.low) < float("inf") and abs(read.high) < float("inf")):  # also true of NaN
+            raise self._not_finite(read.low, read.high)
+        if not read.members:
+            return mask, self.values.unit
+        signs = {"positive": read.high > 0, "negative": read.low < 0}
+        if not facts.channels:
+            self.track.alive = False
+        found = ValueSet.of(read.members, **signs, eps=facts.eps) if not read.overflow else REAL
+        self._signs(**signs)
+        if self.track.alive and len(read.members) > 1:
+            self.track.take(facts.heights if read.alike else None)
+        self.join(found)
+        if self.values.many:
+            return None, 1.0
+        if len(read.members) == 1:
+            return mask, read.members[0]
+        return (magnitudes / found.unit).round().sum(0), found.unit
+
+    def _not_finite(self, low: float, high: float) -> TraceError:
+        return TraceError(
+            f"{self.where}: its operand holds NaN or infinity (got values from {low} to {high}); "
+            "check the weights and the input normalisation"
+        )
+
     def _look_at_spikes(self, x: Tensor, scale: float) -> Look:
         values = self._proven
         if values is None or values.unit != abs(scale) or values.positive != (scale > 0):
             values = self._proven = self._saw([abs(scale)], x, positive=scale > 0, negative=scale < 0)
-        mask = x if scale == 1 and x.dtype in _FLOATS else _mask(x)
+        mask = _ones_of(x, scale)
         return Look(mask, mask, abs(scale), values)
 
     def _look_on_grid(self, x: Tensor, grid: float, sample: list[float]) -> Look | None:
@@ -138,40 +163,37 @@ class Operand:
         found = self._saw([n * grid for n in there], x, positive=True, negative=False)
         exact = found if known <= there else None
         if self.values.many:
-            return Look(_mask(x), None, 1.0)
-        unit, as_it_is = self.values.unit, x.dtype in _FLOATS
+            return Look(Nonzero(x), None, 1.0)
+        unit = self.values.unit
         if len(self.values.magnitudes) <= 1:
-            mask = x if unit == 1 and as_it_is else _mask(x)
+            mask = _ones_of(x, unit)
             return Look(mask, mask, unit, exact)
-        level = x if unit == 1 and as_it_is else x.to(_sum_type(x)) * (1 / unit)
-        return Look(_mask(x), level if is_dyadic(unit) else level.round(), unit, exact)
+        if is_dyadic(unit):
+            return Look(Nonzero(x), x if unit == 1 and x.dtype in FLOATS else Times(x, 1 / unit), unit, exact)
+        return Look(Nonzero(x), (x.to(sum_type(x)) * (1 / unit)).round(), unit, exact)
 
     def _look_closely(self, x: Tensor, channels: int) -> Look:
         low, high = (bound.item() for bound in torch.aminmax(x))
         if not (abs(low) < float("inf") and abs(high) < float("inf")):  # also true of NaN
-            raise TraceError(
-                f"{self.where}: its operand holds NaN or infinity (got values from {low} to {high}); "
-                "check the weights and the input normalisation"
-            )
+            raise self._not_finite(low, high)
         top = max(abs(low), abs(high))
         if top == 0:
-            mask = _mask(x)
+            mask = Nonzero(x)
             return Look(mask, mask, self.values.unit, ValueSet())
         magnitude = x if low >= 0 else x.abs()
         sample = _few(magnitude)
-        if sample in ([], [top]):  # perhaps one height of spike
-            mask = _mask(x)
-            if _is_zero(torch.sub(magnitude, mask.to(x.dtype), alpha=_scalar(top, x))):
-                values = self._saw([top], x, positive=high > 0, negative=low < 0)
-                if low >= 0 or high <= 0:
-                    self._guess = high if high > 0 else low
-                return Look(mask, mask, top, values)
+        if sample in ([], [top]) and _are_spikes(magnitude, top):  # one height of spike
+            mask = Nonzero(x)
+            values = self._saw([top], x, positive=high > 0, negative=low < 0)
+            if low >= 0 or high <= 0:
+                self._guess = high if high > 0 else low
+            return Look(mask, mask, top, values)
         self._signs(positive=high > 0, negative=low < 0)
         if self.track.alive:
             self.track.follow(x, channels)
         if self.values.many or len(sample) > MAX_LEVEL:
             self.values = REAL
-            return Look(_mask(x), None, 1.0)
+            return Look(Nonzero(x), None, 1.0)
         return self._look_at_levels(x, magnitude, sample, positive=high > 0, negative=low < 0)
 
     def _look_at_levels(
@@ -188,9 +210,9 @@ class Operand:
         found = ValueSet.of(members, positive=positive, negative=negative, eps=_eps(x)) if members else REAL
         self.values |= found
         if self.values.many:
-            return Look(_mask(x), None, 1.0)
+            return Look(Nonzero(x), None, 1.0)
         level = (magnitude.double() / found.unit).round().to(torch.float32)
-        return Look(_mask(x), level, found.unit, found)
+        return Look(Nonzero(x), level, found.unit, found)
 
     def tally(self, spikes: Tensor) -> None:
         """Add to `nonzero`."""
@@ -227,16 +249,29 @@ class Operand:
             self.values |= values
 
 
-def _spikes_of(x: Tensor, height: float) -> Tensor | None:
-    """The mask of `x` if every value is 0 or `height`; None if one is not."""
-    if is_dyadic(height) and x.is_floating_point():
-        if not (x.amax() <= height).item() or not _all_on_grid(x, height):
-            return None
-        return x if height == 1 and x.dtype in _FLOATS else _mask(x)
+def _ones_of(x: Tensor, height: float) -> Summable:
+    """The mask of `x`, all of whose values are 0 or `height`."""
+    return x if height == 1 and x.dtype in FLOATS else Nonzero(x)
+
+
+def _are_spikes(x: Tensor, height: float) -> bool:
+    """True if every value is 0 or `height`."""
     if not x.is_floating_point() and height != int(height):
-        return None
-    mask = _equals(x, height)
-    return mask if _is_zero(torch.sub(x, mask.to(x.dtype), alpha=_scalar(height, x))) else None
+        return False
+
+    def are(piece: Tensor) -> bool:
+        spikes = _equals(piece, height)
+        return _is_zero(torch.sub(piece, spikes, alpha=_scalar(height, x), out=spikes))
+
+    return all(map(are, _pieces(x)))
+
+
+def _pieces(x: Tensor) -> Iterator[Tensor]:
+    """Parts of a large tensor that fit into the cache; in memory order, so that none is copied."""
+    if x.numel() <= piece_of(x) or not x.is_contiguous():
+        yield x
+    else:
+        yield from x.view(-1).split(piece_of(x))  # type: ignore[no-untyped-call]
 
 
 _ASKED = 6
@@ -251,7 +286,7 @@ def _few(x: Tensor) -> list[float]:
 
 
 def _holds(x: Tensor, value: float) -> bool:
-    return bool(_equals(x, value, "proof").amax().item())
+    return any(_equals(piece, value).amax().item() for piece in _pieces(x))
 
 
 def is_dyadic(value: float) -> bool:
@@ -261,35 +296,17 @@ def is_dyadic(value: float) -> bool:
 
 def _all_on_grid(x: Tensor, unit: float) -> bool:
     """True if every value is a multiple >= 0 of a power of two; False where that cannot be told."""
-    if not is_dyadic(unit) or not x.is_floating_point() or not (x.amin() >= 0).item():
+    if not is_dyadic(unit) or not x.is_floating_point():
         return False
-    scaled = x if unit == 1 else x * (1 / unit)
-    if x.dtype not in _FLOATS:  # a fraction is not cast into a buffer of another type
-        return not torch.frac(scaled).amax().item()  # NaN is true as well
-    return not torch.frac(scaled, out=_buffer(x, "proof")).amax().item()
+    return all(
+        (piece.amin() >= 0).item() and not torch.frac(piece if unit == 1 else piece * (1 / unit)).amax().item()
+        for piece in _pieces(x)  # NaN is true as well
+    )
 
 
-def _sum_type(x: Tensor) -> torch.dtype:
-    return x.dtype if x.dtype in _FLOATS else torch.float32
-
-
-_FLOATS = (torch.float32, torch.float64)
-
-
-def _mask(x: Tensor) -> Tensor:
-    """1.0 where x is non-zero, in a type whose sums stay exact."""
-    return torch.ne(x, 0, out=_buffer(x))
-
-
-def _equals(x: Tensor, value: float, slot: str = "mask") -> Tensor:
-    return torch.eq(x, _scalar(value, x), out=_buffer(x, slot))
-
-
-def _buffer(x: Tensor, slot: str = "mask") -> Tensor:
-    dtype, scratch = _sum_type(x), SCRATCH.get()
-    if scratch is None or x.numel() < _WORTH_IT or not x.is_contiguous():
-        return torch.empty_like(x, dtype=dtype)
-    return scratch.shaped(x, dtype, slot)
+def _equals(x: Tensor, value: float) -> Tensor:
+    """1 where a value is `value`, in the type of `x`."""
+    return torch.eq(x, _scalar(value, x), out=torch.empty_like(x))
 
 
 def _scalar(value: float, x: Tensor) -> float | int:
@@ -304,34 +321,23 @@ def _eps(x: Tensor) -> float:
     return torch.finfo(x.dtype).eps if x.is_floating_point() else 0.0
 
 
-EXACT_ROWS = (1 << 24) // MAX_LEVEL
-"""Levels that single precision adds up exactly."""
-
-
-def row_sum(x: Tensor) -> Tensor:
-    """Exact sum over axis 0 of masks or levels; long axes are cut so that no partial sum can pass 2^24."""
-    if x.dtype is torch.float64 or x.shape[0] <= EXACT_ROWS:
-        return x.sum(0, dtype=_sum_type(x))
-    return torch.stack([x[i : i + EXACT_ROWS].sum(0).double() for i in range(0, x.shape[0], EXACT_ROWS)]).sum(0)
-
-
-_PIECE = 1 << 18
-"""Weights looked at together: their magnitudes stay in the cache between two kernels."""
-
-
-def has_zeros(weight: Tensor, where: str) -> bool:
-    """True if any weight is zero; TraceError if any is NaN. One pass: the smallest magnitude tells both."""
+def smallest_weight(weight: Tensor) -> Tensor:
+    """Smallest magnitude of all weights, 0-dim: tells in one pass whether any is zero, or NaN."""
+    if not weight.numel():
+        return torch.ones(())
     if not weight.is_floating_point():
-        return bool((weight == 0).any())
+        return (weight != 0).amin()
     flat = weight.detach().reshape(-1)
     if weight.dim() > 1 and not weight.is_contiguous() and weight.transpose(-1, -2).is_contiguous():
         flat = weight.detach().transpose(-1, -2).reshape(-1)  # a transposed view needs no copy
-    scratch = torch.empty(min(_PIECE, flat.numel()), dtype=weight.dtype, device=weight.device)
-    smallest = [
-        torch.abs(piece, out=scratch[: piece.numel()]).amin().item()
-        for piece in flat.split(_PIECE)  # type: ignore[no-untyped-call]
-        if piece.numel()
-    ]
-    if any(math.isnan(value) for value in smallest):
+    scratch = torch.empty(min(piece_of(flat), flat.numel()), dtype=weight.dtype, device=weight.device)
+    pieces = flat.split(piece_of(flat))  # type: ignore[no-untyped-call]
+    return torch.stack([torch.abs(piece, out=scratch[: piece.numel()]).amin() for piece in pieces]).amin()
+
+
+def has_zeros(smallest: Tensor, where: str) -> bool:
+    """True if any weight is zero; TraceError if any is NaN; `smallest` is `smallest_weight` of them."""
+    value = smallest.item()
+    if math.isnan(value):
         raise TraceError(f"{where}: its weights hold NaN; check the checkpoint, or train the network again")
-    return 0 in smallest
+    return value == 0

@@ -9,8 +9,10 @@ import torch
 from torch import Tensor
 
 from snn_energy.counting.counts import LayerCounts
-from snn_energy.counting.observe import EXACT_ROWS, SCRATCH, Look, Operand, has_zeros, row_sum
-from snn_energy.counting.tags import Tag, version_of
+from snn_energy.counting.later import Facts, asks_later
+from snn_energy.counting.observe import Look, Operand, has_zeros, smallest_weight
+from snn_energy.counting.sums import EXACT_ROWS, Magnitudes, Nonzero, Summable, over, rows_summed
+from snn_energy.counting.tags import Tag, copied, version_of
 from snn_energy.counting.values import ValueSet
 from snn_energy.counting.wiring import Wiring
 from snn_energy.errors import TraceError
@@ -29,10 +31,24 @@ class Maps:
     levels_by_unit: dict[float, Tensor] = field(default_factory=dict)
     others: Tensor | None = None
     """Non-zero counts of all other calls."""
+    waiting: list[tuple[Tensor, Tensor, Facts]] = field(default_factory=list)
+    """Calls of the present batch whose class is asked for when it is through: masks, magnitudes, facts."""
 
-    def put(self, rows: int, mask: Tensor, level: Tensor | None, unit: float) -> None:
+    def put(self, rows: int, mask: Tensor, level: Tensor | None, unit: float | Facts) -> None:
         """Add one call's map; `level is mask` says that every level is one."""
         self.rows += rows
+        if not isinstance(unit, Facts):
+            self._sort_in(mask, level, unit)
+        elif level is not None:
+            self.waiting.append((mask, level, unit))
+
+    def settle(self, operand: Operand) -> None:
+        """Ask for the class of what is waiting."""
+        waiting, self.waiting = self.waiting, []
+        for mask, magnitudes, facts in waiting:
+            self._sort_in(mask, *operand.levels(facts, mask, magnitudes))
+
+    def _sort_in(self, mask: Tensor, level: Tensor | None, unit: float) -> None:
         if level is mask:
             self.spikes_by_unit[unit] = self._plus(self.spikes_by_unit.get(unit), mask)
             return
@@ -115,8 +131,9 @@ class WeightProjection:
     """The batch norm folded into these weights: they can take in one only."""
     version: int = field(init=False)
     """Write counter of the owners."""
-    pruned: bool = field(init=False)
-    """Whether any weight is zero; looked up before the product runs, which then finds the weights in the cache."""
+    smallest: Tensor = field(init=False)
+    """Smallest magnitude of the weights, found before the product runs, which then finds them in the cache."""
+    known_pruned: bool | None = field(init=False)
 
     def __post_init__(self) -> None:
         self.renew(self.weight, self.source, self.recipe)
@@ -124,6 +141,7 @@ class WeightProjection:
     def settle(self) -> None:
         """Close the books on the present weight values, which are about to change."""
         self.look_at_held()
+        self.ask()
         self.settled.extend(self._with_effective_events())
         self.maps = {}
         self.stale = True
@@ -133,7 +151,23 @@ class WeightProjection:
         self.weight = weight.detach()  # keeps these values, should `parameter.data = ...` put others in their place
         self.source, self.recipe, self.stale = source, recipe, False
         self.version = self._version()
-        self.pruned = has_zeros(weight, self.operand.where)
+        self.smallest, self.known_pruned = smallest_weight(weight), None
+        if not asks_later(weight):
+            self.ask()
+
+    @property
+    def pruned(self) -> bool:
+        """Whether any weight is zero."""
+        if self.known_pruned is None:
+            self.known_pruned = has_zeros(self.smallest, self.operand.where)
+        return self.known_pruned
+
+    def ask(self) -> None:
+        """Ask for all that was not asked for while the model ran; TraceError if weights or operands are not finite."""
+        _ = self.pruned
+        for maps in self.maps.values():
+            if maps.waiting:
+                maps.settle(self.operand)
 
     def _version(self) -> int:
         return sum(map(version_of, self.owners))
@@ -147,7 +181,7 @@ class WeightProjection:
         version = self._version()
         if self.stale or version == self.version:
             return
-        if self.pruned or has_zeros(self.weight, self.operand.where):
+        if self.pruned or has_zeros(smallest_weight(self.weight), self.operand.where):
             raise TraceError(
                 f"{self.operand.where}: its weights, some of them zero, were written while the model was not running "
                 "(by the data or a callback); expected the same weights in all batches; trace each state of the "
@@ -168,21 +202,23 @@ class WeightProjection:
             for fan in (wiring.effective_fan_out(self.weight) if self.pruned else wiring.fan_out(),)
         ]
 
-    def feed(self, wiring: Wiring, rows: int, mask: Tensor, level: Tensor | None, unit: float, *, bias: bool) -> None:
+    def feed(
+        self, wiring: Wiring, rows: int, mask: Tensor, level: Tensor | None, unit: float | Facts, *, bias: bool
+    ) -> None:
         """Add one call: map of non-zero counts and, where levels differ from it, of level sums."""
         self.calls += 1
         self._put(wiring, rows, mask, level, unit)
         if bias:
             self.bias_adds += rows * wiring.outputs_per_row
 
-    def _put(self, wiring: Wiring, rows: int, mask: Tensor, level: Tensor | None, unit: float) -> None:
+    def _put(self, wiring: Wiring, rows: int, mask: Tensor, level: Tensor | None, unit: float | Facts) -> None:
         maps = self.maps.get(wiring)
         if maps is None:
             maps = self.maps[wiring] = Maps()
         maps.put(rows, mask, level, unit)
 
-    def hold(self, wiring: Wiring, x: Tensor, tag: Tag, map_shape: tuple[int, ...] | None, *, bias: bool) -> None:
-        """Add one call with the operand x[rows, ...], to be looked at later; a copy is kept until then."""
+    def hold(self, wiring: Wiring, x: Tensor, tag: Tag, map_shape: tuple[int, ...] | None) -> None:
+        """Add one call with an operand to be looked at later, as rows of `map_shape`; a copy is kept until then."""
         held = self.held
         if (
             held is None
@@ -193,21 +229,27 @@ class WeightProjection:
         ):
             self.look_at_held()
             held = self.held = Held(wiring, tag.spike_scale, tag.grid, tag.scaled, map_shape)
-        held.operands.append(x.clone())
-        held.elements += x.numel()
+        copy = copied(x, tag)
+        held.operands.append(copy)
+        held.elements += copy.numel()
         self.calls += 1
-        if bias:
-            self.bias_adds += x.shape[0] * wiring.outputs_per_row
 
     def look_at_held(self) -> None:
         """Look at what was held back, all together."""
         held, self.held = self.held, None
         if held is None:
             return
+        operands = held.operands
+        if held.map_shape is not None:
+            operands = [x if x.dim() == 2 else x.reshape(-1, x.shape[-1]) for x in operands]
+        if held.scale is None and asks_later(operands[0]):
+            for x in operands:
+                self._look_at(held, x)
+            return
         try:
-            self._look_at(held, torch.cat(held.operands))
+            self._look_at(held, torch.cat(operands))
         except TraceError:  # NaN: it passes behind real values, so the order matters
-            for x in held.operands:
+            for x in operands:
                 self._look_at(held, x)
 
     def _look_at(self, held: Held, x: Tensor) -> None:
@@ -234,6 +276,7 @@ class WeightProjection:
     def finish(self) -> LayerCounts:
         """Apply the fan-out maps, once for each geometry and state of the weights."""
         self.look_at_held()
+        self.ask()
         parts = [*self.settled, *self._with_effective_events()]
         shared = max(1, self.weight.numel() // max(1, self.unique_weights))
         counts = [maps.nonzero() for _, maps, _ in parts]
@@ -269,7 +312,7 @@ class WeightProjection:
             bias_adds=self.bias_adds,
             outputs=outputs,
             weights=self.unique_weights,
-            zero_weights=int((self.weight == 0).sum()) // shared if self.pruned else 0,
+            zero_weights=(self.weight.numel() - Nonzero(self.weight).count()) // shared if self.pruned else 0,
             operand_bits=self.operand_bits,
             weight_bits=self.weight_bits,
             geometry=geometries.pop() if len(geometries) == 1 else None,
@@ -292,6 +335,8 @@ class PairProjection:
     operand_bits: int = 0
     totals: dict[tuple[str, float], Tensor] = field(default_factory=dict)
     """Sums by what they count ("events", "first", "second") and unit: float64 scalars on the device."""
+    waiting: list[tuple[str, Tensor, Tensor, Tensor, Facts]] = field(default_factory=list)
+    """Of the present batch: what to sum, masks and magnitudes of one factor, masks of the other, and facts."""
 
     def feed(self, a: Tensor, b: Tensor, look_a: Look, look_b: Look) -> None:
         """Add one product a[batch, m, k] @ b[batch, k, n]; the looks hold masks and levels of the same shapes."""
@@ -301,16 +346,31 @@ class PairProjection:
         self.elements += a.numel() + b.numel()
         self.macs += batch * m * k * n
         self.outputs += batch * m * n
-        left, right = _over_rows(look_a.mask, 1), _over_rows(look_b.mask, 2)
+        left, right = over(look_a.mask, 1), over(look_b.mask, 2)
         self._add("events", 1.0, (left * right).sum())
         self.first.tally(left.sum())
         self.second.tally(right.sum())
-        if look_a.level is not None:
-            weighted = left if look_a.level is look_a.mask else _over_rows(look_a.level, 1)
-            self._add("first", look_a.unit, (weighted * right).sum())
-        if look_b.level is not None:
-            weighted = right if look_b.level is look_b.mask else _over_rows(look_b.level, 2)
-            self._add("second", look_b.unit, (left * weighted).sum())
+        self._weigh("first", look_a, 1, left, right)
+        self._weigh("second", look_b, 2, right, left)
+
+    def _weigh(self, what: str, look: Look, dim: int, own: Tensor, other: Tensor) -> None:
+        """Sum the levels of one factor over the non-zero elements of the other that they meet."""
+        if look.level is None:
+            return
+        weighted = own if look.level is look.mask else over(look.level, dim)
+        if isinstance(look.unit, Facts):
+            self.waiting.append((what, own, weighted, other, look.unit))
+        else:
+            self._add(what, look.unit, (weighted * other).sum())
+
+    def ask(self) -> None:
+        """Ask for the class of what is waiting."""
+        waiting, self.waiting = self.waiting, []
+        for what, own, magnitudes, other, facts in waiting:
+            operand = self.first if what == "first" else self.second
+            level, unit = operand.levels(facts, own, magnitudes)
+            if level is not None:
+                self._add(what, unit, (level * other).sum())
 
     def _add(self, what: str, unit: float, value: Tensor) -> None:
         known = self.totals.get((what, unit))
@@ -321,6 +381,7 @@ class PairProjection:
 
     def finish(self) -> LayerCounts:
         """Read the sums off the device."""
+        self.ask()
         events = self._total("events")
         first, second = self.first.seen(self.first.spikes), self.second.seen(self.second.spikes)
         return LayerCounts(
@@ -344,8 +405,8 @@ class PairProjection:
         )
 
 
-def _over_rows(x: Tensor, dim: int) -> Tensor:
-    return x.sum(dim, dtype=torch.float32 if x.shape[dim] < 1 << 18 else torch.float64).double()
+ROWS = "rows"
+"""The common way to sum an operand: over its leading axes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -355,20 +416,55 @@ class Sight:
     version: int
     mask: Tensor
     level: Tensor | None
-    unit: float
+    unit: float | Facts
     values: ValueSet
     exact: bool
     """Whether `values` are those of this tensor; else they contain them."""
+    order: str
+    """Which elements were summed; see `sighted`."""
 
-    def serves(self, operand: Operand, version: int, shape: torch.Size) -> bool:
+    def serves(self, operand: Operand, version: int, shape: torch.Size, order: str) -> bool:
         """True if this is all that `operand` would find in the tensor."""
-        if self.version != version or self.mask.shape != shape:
+        if self.version != version or self.order != order:
             return False
+        if self.mask.shape != shape:
+            period = shape.numel()
+            if order != ROWS or not period or self.mask.numel() % period:
+                return False
+        if isinstance(self.unit, Facts):
+            return self.mask.shape == shape
         if operand.track.alive and not (self.exact and len(self.values.magnitudes) <= 1):
             return False  # the operand's channels may have heights of their own: it must look itself
         if self.exact or self.values == operand.values:
             return True
         return self.values.many and operand.values.many
+
+    def tells(self, operand: Operand, channels: int) -> bool:
+        """True if facts that are asked for later are all that `operand` would gather with so many axes of channels."""
+        if not isinstance(self.unit, Facts) or not operand.track.alive:
+            return True
+        return self.unit.channels == channels and (not channels or self.unit.heights is not None)
+
+    def maps(self, shape: torch.Size) -> tuple[Tensor, Tensor | None]:
+        """Masks and levels, summed into this shape."""
+        mask = _folded(self.mask, shape)
+        if self.level is None or self.level is self.mask:
+            return mask, None if self.level is None else mask
+        return mask, _folded(self.level, shape)
+
+
+def _folded(part: Tensor, shape: torch.Size) -> Tensor:
+    if part.shape == shape:
+        return part
+    if part.numel() == shape.numel():
+        return part.reshape(shape)
+    return part.reshape(-1, *shape).sum(0, dtype=torch.float64)
+
+
+def sight_of_spikes(version: int, mask: Tensor, dtype: torch.dtype) -> Sight:
+    """What is to be found in a tensor of 0 and 1, of which the sum over its leading axes is known."""
+    values = ValueSet.of([1.0], positive=True, negative=False, eps=torch.finfo(dtype).eps)
+    return Sight(version, mask, mask, 1.0, values, exact=True, order=ROWS)
 
 
 def sighted(
@@ -379,40 +475,46 @@ def sighted(
     shape: tuple[int, ...] | None = None,
     *,
     channels: int,
-) -> tuple[Tensor, Tensor | None, float]:
+    order: str,
+) -> tuple[Tensor, Tensor | None, float | Facts]:
     """Maps of masks and levels of the operand x[rows, ...] and their unit; one look serves all that are fed `source`.
 
     `x` is `source` (whose tag is `tag`), or a view of it whose leading axis is to be summed; the `channels` axes after
-    that one tell input channels apart.
+    that one tell input channels apart. `order` says what is summed: ROWS if the map is a period of the elements of
+    `source` in their logical order, which reshaping does no harm to; any other name for another way.
     """
     version = version_of(source)
     sight = None if tag is None else tag.sight
-    if isinstance(sight, Sight) and sight.serves(operand, version, x.shape[1:] if shape is None else torch.Size(shape)):
+    target = x.shape[1:] if shape is None else torch.Size(shape)
+    axes = channels if tag is not None and tag.scaled else 0
+    if isinstance(sight, Sight) and sight.serves(operand, version, target, order) and sight.tells(operand, axes):
+        if isinstance(sight.unit, Facts):
+            many = operand.values.many and not operand.track.alive
+            return sight.mask, None if many else sight.level, 1.0 if many else sight.unit
         operand.join(sight.values)
         by_channel = tag is None or tag.spike_scale is not None or source.dtype is torch.bool or tag.scaled
         if not by_channel and (sight.values.many or sight.values.magnitudes):
             operand.track.alive = False  # as a look of its own would have found
-        return sight.mask, sight.level, sight.unit
-    lent = SCRATCH.set(operand.scratch)
-    try:
-        if tag is None:
-            look = operand.look(x)
-        else:
-            look = operand.look(x, tag.spike_scale, tag.grid, channels=channels if tag.scaled else 0)
-        mask, level = mapped(look, shape)
-    finally:
-        SCRATCH.reset(lent)
+        return *sight.maps(target), sight.unit
+    look = operand.look(x) if tag is None else operand.look(x, tag.spike_scale, tag.grid, channels=axes)
+    mask, level = mapped(look, shape)
     if tag is not None and not source.is_inference():
         values = operand.values if look.exact is None else look.exact
-        tag.sight = Sight(version, mask, level, look.unit, values, look.exact is not None)
+        tag.sight = Sight(version, mask, level, look.unit, values, look.exact is not None, order)
     return mask, level, look.unit
 
 
 def mapped(look: Look, shape: tuple[int, ...] | None = None) -> tuple[Tensor, Tensor | None]:
-    """Sum masks and levels over the leading axis, into `shape` if given; one map serves both where levels are masks."""
+    """Sum masks and levels over the leading axis, and on into `shape` if given, a period of the rest.
 
-    def summed(x: Tensor) -> Tensor:
-        return row_sum(x) if shape is None else row_sum(x).reshape(shape)
+    One map serves both where levels are masks.
+    """
+
+    def summed(x: Summable) -> Tensor:
+        rows = rows_summed(x)
+        if shape is None:
+            return rows
+        return rows.reshape(-1, *shape) if isinstance(x, Magnitudes) else _folded(rows, torch.Size(shape))
 
     mask = summed(look.mask)
     return (mask, mask) if look.level is look.mask else (mask, None if look.level is None else summed(look.level))

@@ -19,9 +19,9 @@ from snn_energy.counting.kept import KeptTensors
 from snn_energy.counting.naming import eager_name, stem
 from snn_energy.counting.neuron_tally import NeuronTally
 from snn_energy.counting.neurons import NeuronRow, holds_weights, multiplies, neuron_row
-from snn_energy.counting.observe import Operand, Scratch, is_dyadic
+from snn_energy.counting.observe import Operand, is_dyadic
 from snn_energy.counting.projections import PairProjection, WeightProjection
-from snn_energy.counting.repeats import Fed, repeat_of_input
+from snn_energy.counting.repeats import repeat_of_input
 from snn_energy.counting.stateful import Behaviour
 from snn_energy.counting.tags import ATTRIBUTE, Origin, Past, Tag, drop_tag, hang_tag, read_tag, tensors_in, version_of
 
@@ -36,6 +36,13 @@ class Site(Protocol):
 
     def count(self, recorder: Recorder, x: Tensor, tag: Tag) -> Callable[[Tensor | None], None]:
         """Count a call; returns what to do with its output, which is None after an exception."""
+
+
+class Entry(Protocol):
+    """An operator's entry in the certificate."""
+
+    def again(self) -> None:
+        """Enter another call of the same kind, from the same module and without a bound."""
 
 
 @dataclass(slots=True)
@@ -109,11 +116,10 @@ class Recorder:
         """While it is a list, arithmetic and notes go there instead, as functions that charge them."""
         self.sites: dict[int, Site] = {}
         """By identity of the module; only modules that the model knows."""
-        self._scratch = Scratch()
         self.token = object()
         """Marks the tags of this trace; a tag must not keep the recorder alive."""
-        self.fed: dict[tuple[int, ...], list[Fed]] = {}
-        """Operands of the present batch by the projections they went to; see `repeats`."""
+        self.batch = 0
+        """Number of the present batch."""
         self.repeating = False
         """Whether any tensor of the present batch is known to repeat itself."""
         self._step_of: dict[str, int] = {}
@@ -206,7 +212,7 @@ class Recorder:
             del self._known[key]
         self._inputs = []
         self._step_of.clear()
-        self.fed.clear()
+        self.batch += 1
         self.kept.forget()
         self.repeating = False
         for tensor in inputs:
@@ -456,7 +462,7 @@ class Recorder:
 
     def operand(self, name: str) -> Operand:
         """A fresh operand, named for error messages."""
-        return Operand(f"layer {name!r}", self._scratch)
+        return Operand(f"layer {name!r}")
 
     def note(self, status: str, operator: str, *, reason: str = "", bound: int = 0, calls: int = 1) -> None:
         """Enter one call of an operator, or several, into the certificate."""
@@ -471,6 +477,14 @@ class Recorder:
         tally.modules[self.path or ROOT] = None
         if self.journal is not None:
             self.journal.append(tally.again)
+
+    def entry(self, status: str, operator: str, module: nn.Module) -> Entry:
+        """The entry of an operator in the certificate that a call in `module` noted before, for more calls of it."""
+        tally = self._operators.get((status, operator))
+        if tally is None:
+            tally = self._operators[status, operator] = _OperatorTally("")
+        tally.modules[self.paths[id(module)] or ROOT] = None
+        return tally
 
     def arithmetic(
         self, kind: str, *, adds: int = 0, muls: int = 0, compares: int = 0, specials: int = 0, calls: int = 1
@@ -488,18 +502,24 @@ class Recorder:
         if self.journal is not None:
             self.journal.append(partial(tally.more, adds, muls, compares, specials))
 
-    def neuron(self, module: nn.Module, shape: Tensor, tapped: Sequence[Tensor] = ()) -> None:
-        """Record one call of a recognised neuron from its output, and the counts that it left in the tap, if any.
+    def neuron(
+        self,
+        module: nn.Module,
+        shape: Tensor,
+        tapped: Tensor | None = None,
+        copy: Callable[[], Tensor] | None = None,
+    ) -> None:
+        """Record one call of a recognised neuron from its output; see `NeuronTally.add` for what may be known of that.
 
         Where the neuron's row says so, `shape` is its input instead.
         """
         name, tally = self._neuron_tally(module)
-        self._step_of[name] = tally.add(shape, self._step_of.get(name, 0), tapped)
+        self._step_of[name] = tally.add(shape, self._step_of.get(name, 0), tapped, copy=copy)
 
     def neuron_steps(self, module: nn.Module, spikes: Tensor) -> None:
         """Record one call of a single-step neuron for each slice along the first axis."""
         name, tally = self._neuron_tally(module)
-        self._step_of[name] = tally.add(spikes, self._step_of.get(name, 0), (), calls=len(spikes))
+        self._step_of[name] = tally.add(spikes, self._step_of.get(name, 0), calls=len(spikes))
 
     def _neuron_tally(self, module: nn.Module) -> tuple[str, NeuronTally]:
         name = self.paths.get(id(module), self.path) or ROOT
@@ -508,14 +528,27 @@ class Recorder:
             tally = self.neuron_tallies[name] = NeuronTally(self.neuron_rows[id(module)])
         return name, tally
 
-    def is_spikes(self, tensor: Tensor, scale: float | None) -> None:
+    def is_spikes(self, tensor: Tensor, scale: float | None) -> Tag:
         """Note what a neuron returned; `scale` is the height of its spikes where its row guarantees one."""
-        hang_tag(tensor, Tag(self.token, Origin.DATA, spike_scale=scale, scaled=True))
+        tag = Tag(self.token, Origin.DATA, spike_scale=scale, scaled=True)
+        hang_tag(tensor, tag)
+        return tag
 
     def is_data(self, tensor: Tensor) -> None:
         """Note that a tensor from inside a neuron depends on the samples."""
         if self.tag(tensor) is None:
             hang_tag(tensor, Tag(self.token, Origin.DATA))
+
+    def are_data(self, value: Any) -> None:
+        """The same of all tensors of a nested structure."""
+        if isinstance(value, Tensor):
+            self.is_data(value)
+        elif type(value) is tuple:  # what cells return: much the commonest case
+            for item in value:
+                self.are_data(item)
+        else:
+            for tensor in tensors_in(value):
+                self.is_data(tensor)
 
     def hidden(self, module: nn.Module, args: Any, output: Any) -> None:
         """List a layer that multiplies by its weights, but whose product no operator reported since it was entered.
@@ -530,6 +563,8 @@ class Recorder:
     def end_batch(self, outputs: Iterable[Tensor], inputs: Iterable[Tensor]) -> None:
         """List a result of the model that no operator of this trace produced; take our tags off the others."""
         self.kept.settle()
+        for projection in self.projections.values():
+            projection.ask()
         size = sum(tensor.numel() for tensor in inputs) + sum(p.numel() for p in self._parameters.values())
         for tensor in outputs:
             if tensor.is_floating_point() and self.tag(tensor) is None:

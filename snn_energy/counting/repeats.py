@@ -15,7 +15,6 @@ on torch's write counters, which writes through `.data` or NumPy pass by, as do 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -45,34 +44,26 @@ def _repeated_rows(
     if tag is None or tag.origin is not Origin.DATA or operand.is_inference():
         return 0
     root = tag.root or tag
-    key = (id(projection), id(root), int(operand.storage_offset()) - tag.shift, operand._version)
-    before = recorder.fed.get(key)
-    if before is None:
-        before = recorder.fed[key] = []
-    elif any(fed.same(projection, operand, wiring) for fed in before):
+    fed = (
+        recorder.batch,
+        id(projection),
+        len(projection.settled),
+        wiring,
+        operand.storage_offset() - tag.shift,
+        operand._version,
+        operand.shape,
+        operand.stride(),
+    )
+    if root.fed is None:
+        root.fed = [fed]
+    elif fed in root.fed:
         return rows
-    before.append(Fed(root, len(projection.settled), wiring, operand.shape, operand.stride()))
+    else:
+        root.fed.append(fed)
     known = tag.repeats
     if known is None or not rows or known.inner % (operand.numel() // rows or 1):
         return 0
     return rows - rows // known.times
-
-
-@dataclass(slots=True)
-class Fed:
-    """One operand fed to a projection in the present batch; holding the tag keeps its identity from being reused."""
-
-    root: Tag
-    settled: int
-    wiring: Wiring
-    shape: tuple[int, ...]
-    stride: tuple[int, ...]
-
-    def same(self, projection: WeightProjection, operand: Tensor, wiring: Wiring) -> bool:
-        """True if the operand lies as it lay then, and meets the same weights in the same way."""
-        if self.settled != len(projection.settled) or self.wiring != wiring:
-            return False
-        return self.shape == operand.shape and self.stride == operand.stride()
 
 
 def repeat_of_input(tensor: Tensor, batch_axis: int | None = None) -> Repeat | None:

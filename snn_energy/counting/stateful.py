@@ -172,7 +172,7 @@ class Behaviour:
             return
         if spikes is not None and candidate.unit is not None and spikes.is_floating_point():
             candidate.check(spikes, candidate.unit)
-            candidate.first_step = candidate.tally.add(spikes, candidate.first_step, ())
+            candidate.first_step = candidate.tally.add(spikes, candidate.first_step)
             return
         if spikes is None or not self._takes(candidate, spikes):
             del self._candidates[id(module)]
@@ -191,7 +191,7 @@ class Behaviour:
             if candidate.quiet_calls >= PATIENCE:
                 del self._candidates[id(module)]
                 return
-        candidate.first_step = candidate.tally.add(spikes, candidate.first_step, ())
+        candidate.first_step = candidate.tally.add(spikes, candidate.first_step)
 
     def _takes(self, candidate: _Candidate, spikes: Tensor) -> bool:
         """True as long as the module has returned nothing but spikes."""
@@ -362,7 +362,7 @@ def _is_spikes(x: Tensor, operand: Operand) -> bool:
             return True
         if not (abs(low) < float("inf") and abs(high) < float("inf")):  # also true of NaN
             return False
-    operand.look(x)
+    operand.look(x, now=True)
     return not operand.values.many
 
 

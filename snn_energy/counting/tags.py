@@ -83,12 +83,17 @@ class Tag:
     """For a view: the tag of the tensor whose memory it shows."""
     shift: int = 0
     """For a slice of a tensor whose slices are equal: elements from the first of them to this one."""
+    fed: list[tuple[object, ...]] | None = None
+    """For the owner of the memory: which projections it went to, and as what; see `repeats`."""
+    copy: Tensor | None = None
+    """A copy of a small tensor, shared by all that will look at it later."""
 
     def forget_values(self) -> None:
         """Drop what was known of data that have been overwritten."""
         self.padding = self.biased = self.projection = self.channel = None
         self.spike_scale = self.grid = self.bits = None
         self.softmax = False
+        self.copy = None
 
 
 def version_of(tensor: Tensor) -> int:
@@ -111,8 +116,17 @@ def hang_tag(tensor: Tensor, tag: Tag, version: int | None = None) -> None:
 
     Inside a dispatch mode a view does not share its base's write counter yet: pass the base's `version`.
     """
-    tag.version = version_of(tensor) if version is None else version
+    if version is None:
+        version = -1 if tensor.is_inference() else tensor._version  # as `version_of`: this runs for every result
+    tag.version = version
     setattr(tensor, ATTRIBUTE, tag)
+
+
+def copied(tensor: Tensor, tag: Tag) -> Tensor:
+    """A copy of a small tensor that holds what it holds now; `tag` is the tensor's, and keeps the copy for others."""
+    if tag.copy is None:
+        tag.copy = tensor.clone()
+    return tag.copy
 
 
 def drop_tag(tensor: Tensor) -> None:

@@ -19,12 +19,13 @@ from torch.nn.modules.module import register_module_forward_hook, register_modul
 from torch.utils._python_dispatch import _get_current_dispatch_mode, _pop_mode, _push_mode
 
 from snn_energy.counting.dispatch import CountingMode
-from snn_energy.counting.feedback import count_feedback, feedback_layer
-from snn_energy.counting.modules import SHORTCUTS, shortcut
+from snn_energy.counting.feedback import count_feedback, feedback_layer, feedback_step
+from snn_energy.counting.modules import HELD_INPUT, SHORTCUTS, revisit, shortcut
 from snn_energy.counting.ops.products import RECURRENT, WEIGHTED
+from snn_energy.counting.projections import sight_of_spikes
 from snn_energy.counting.quantisers import count_quantiser, is_fake_quantiser, is_observer
 from snn_energy.counting.recorder import Recorder
-from snn_energy.counting.tags import tensors_in
+from snn_energy.counting.tags import Tag, copied, tensors_in, version_of
 from snn_energy.counting.taps import SPIKE_TAP
 
 Finish = Callable[[Any], None]
@@ -40,8 +41,14 @@ class Watcher:
         self._quantisers = {id(m) for m in recorder.modules if is_fake_quantiser(m) or is_observer(m)}
         found = ((id(m), feedback_layer(recorder, m)) for m in recorder.modules)
         self._feedback = {key: row for key, row in found if row is not None}
-        self._silent: list[tuple[nn.Module, Finish]] = []
-        """The module counted from its hook, inside which the dispatch mode is off, and what to do after it."""
+        rows = recorder.neuron_rows
+        self._neurons = {key for key in rows if key not in recorder.mixed and key not in self._feedback}
+        self._steps = {
+            id(m): feedback_step(m, self._feedback[id(m)]) for m in recorder.modules if id(m) in self._feedback
+        }
+        self._silent: tuple[nn.Module, Finish, bool] | None = None
+        """The module counted from its hook, inside which the dispatch mode is off; what to do after it; and whether it
+        was never entered, being counted as its last call was."""
         self._products: list[int | None] = []
         """Products reported before each running module that multiplies by weights; None for the others."""
         self._flags: list[tuple[bool, bool]] = []
@@ -70,13 +77,17 @@ class Watcher:
 
     def _unwind(self) -> None:
         # An interrupt skips even hooks that are always called.
-        while self._silent:
-            self._speak(self._silent.pop()[1], None)
+        self._speak_after(None)
         if self._flags:
             _set_fused(*self._flags[0])
             self._flags.clear()
         self._products.clear()
         self.recorder.leave_all()
+
+    def _speak_after(self, output: Any) -> None:
+        silent, self._silent = self._silent, None
+        if silent is not None:
+            self._speak(silent[1], output)
 
     def _speak(self, finish: Finish, output: Any) -> None:
         try:
@@ -91,8 +102,10 @@ class Watcher:
         if self._elsewhere():
             return
         recorder = self.recorder
-        if self._silent:  # below a module that is counted as a whole
+        if self._silent is not None:  # below a module that is counted as a whole
             recorder.called.add(id(module))
+            return
+        if self._counts_at_once(module, args):
             return
         recorder.enter(module)
         self._products.append(recorder.products if isinstance(module, WEIGHTED) else None)
@@ -113,6 +126,32 @@ class Watcher:
             self._flags.append((torch._C._get_mkldnn_enabled(), torch.backends.cudnn.enabled))
             _set_fused(mkldnn=False, cudnn=False)
 
+    def _counts_at_once(self, module: nn.Module, args: Any) -> bool:
+        """True if a module is counted from here, without being entered: as its last call was, or as a plain neuron."""
+        recorder, key = self.recorder, id(module)
+        site = recorder.sites.get(key)
+        step = self._steps.get(key) if site is None and len(args) == 2 else None
+        if site is None and step is None and key not in self._neurons:
+            return False
+        if recorder.scopes or recorder.behaviour.running or _get_current_dispatch_mode() is not self.mode:
+            return False
+        finish: Finish | None = None
+        _pop_mode()  # what we do here is not the model's work
+        try:
+            if site is not None:
+                finish = revisit(recorder, module, args, site)
+            elif step is not None:
+                finish = step.count(recorder, args)
+            else:
+                recorder.called.add(key)
+                finish = self._count_neuron_after(module, args)
+        finally:
+            if finish is None:
+                _push_mode(self.mode)
+        if finish is not None:
+            self._silent = module, finish, True
+        return finish is not None
+
     def _count_from_hook(self, module: nn.Module, args: Any) -> None:
         finish: Finish | None = None
         _pop_mode()  # what we do here is not the model's work
@@ -120,9 +159,7 @@ class Watcher:
             if id(module) in self._feedback:  # never a neuron itself
                 finish = partial(count_feedback, self.recorder, module, self._feedback[id(module)])
             elif id(module) in self.recorder.neuron_rows:
-                tap: list[Tensor] = []
-                token = SPIKE_TAP.set(tap)
-                finish = partial(_count_tapped_neuron, self.recorder, module, args, tap, token)
+                finish = self._count_neuron_after(module, args)
             elif id(module) in self._quantisers:
                 finish = partial(_count_quantiser, self.recorder, module, args)
             else:
@@ -131,7 +168,13 @@ class Watcher:
             if finish is None:
                 _push_mode(self.mode)
         if finish is not None:
-            self._silent.append((module, finish))
+            self._silent = module, finish, False
+
+    def _count_neuron_after(self, module: nn.Module, args: Any) -> Finish:
+        tap: list[Tensor] = []
+        if self.recorder.neuron_rows[id(module)].time_axis is None:  # no tap for one time step
+            return partial(_count_neuron_if_done, self.recorder, module, args)
+        return partial(_count_tapped_neuron, self.recorder, module, args, tap, SPIKE_TAP.set(tap))
 
     def _leave(self, module: nn.Module, args: Any, output: Any) -> None:
         recorder = self.recorder
@@ -139,19 +182,26 @@ class Watcher:
             if self._running and isinstance(module, WEIGHTED) and id(module) in recorder.paths:
                 recorder.hidden(module, args, output)
             return
-        if not recorder.stack or recorder.stack[-1] is not module:
+        silent = self._silent
+        if silent is not None:
+            if silent[0] is not module:
+                return
+            if silent[2]:
+                self._speak_after(output)
+                return
+        elif not recorder.stack or recorder.stack[-1] is not module:
             return
-        if recorder.behaviour.watches(module) and not self._silent and _get_current_dispatch_mode() is self.mode:
+        if silent is None and recorder.behaviour.watches(module) and _get_current_dispatch_mode() is self.mode:
             _pop_mode()
             self._speak(partial(recorder.behaviour.leave, module), output)
-        counted_here = bool(self._silent) and self._silent[-1][0] is module
+        counted_here = silent is not None
         if counted_here:
-            self._speak(self._silent.pop()[1], output)
+            self._speak_after(output)
         elif recorder.closes(module):
             if output is not None:
                 _pop_mode()  # our work, not the model's
                 self._speak(partial(_count_neuron, recorder, module, args, ()), output)
-        elif isinstance(module, RECURRENT) and self._flags and not self._silent:
+        elif isinstance(module, RECURRENT) and self._flags:
             _set_fused(*self._flags.pop())
         nothing_counted = self._products.pop() == recorder.products
         if nothing_counted and not counted_here and output is not None:
@@ -183,14 +233,39 @@ def _count_tapped_neuron(
         _count_neuron(recorder, module, args, tap, output)
 
 
+def _count_neuron_if_done(recorder: Recorder, module: nn.Module, args: Any, output: Any) -> None:
+    if output is not None:
+        _count_neuron(recorder, module, args, (), output)
+
+
 def _count_neuron(recorder: Recorder, module: nn.Module, args: Any, tap: Sequence[Tensor], output: Any) -> None:
     row = recorder.neuron_rows[id(module)]
-    spikes = next(tensors_in(output), None)
+    spikes = output if isinstance(output, Tensor) else next(tensors_in(output), None)
     shape = next(tensors_in(args), None) if row.shaped_by_input else spikes
     if spikes is None or shape is None:
-        recorder.note("uncounted", f"neuron without a tensor: {type(module).__name__}", bound=1)
+        name, path = f"neuron without a tensor: {type(module).__name__}", recorder.paths.get(id(module), recorder.path)
+        recorder.at(path, [module], partial(recorder.note, "uncounted", name, bound=1))
         return
-    recorder.neuron(module, shape, tap)
-    recorder.is_spikes(spikes, row.binary_scale)
-    for state in tensors_in(output):
-        recorder.is_data(state)
+    tag = recorder.is_spikes(spikes, row.binary_scale)
+    tapped: Tensor | None = None
+    copy: Callable[[], Tensor] | None = None
+    if shape is spikes:
+        if row.time_axis is None and spikes.numel() <= HELD_INPUT:
+            copy = partial(copied, spikes, tag)
+        elif row.time_axis == 0 and row.binary_scale == 1 and spikes.dtype is torch.float32:
+            tapped = _from_tap(tap, spikes, tag)
+    recorder.neuron(module, shape, tapped, copy)
+    if output is not spikes:
+        recorder.are_data(output)
+
+
+def _from_tap(tap: Sequence[Tensor], spikes: Tensor, tag: Tag) -> Tensor | None:
+    """The spikes of each time step, 1-dim, if the neuron left the sums `...` of its spikes `t n ...` over n.
+
+    The maps are as well all that a projection behind it would find.
+    """
+    if spikes.dim() < 2 or len(tap) != len(spikes) or any(part.shape != spikes.shape[2:] for part in tap):
+        return None
+    maps = torch.stack(list(tap))
+    tag.sight = sight_of_spikes(version_of(spikes), maps.sum(0), spikes.dtype)
+    return maps.reshape(len(tap), -1).sum(1, dtype=torch.float64)

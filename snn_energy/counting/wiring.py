@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from snn_energy.counting.fanout import Axis, masked_fan_out, spatial_fan_out
+from snn_energy.counting.sums import Nonzero, over
 
 Geometry = tuple[tuple[str, tuple[int, ...]], ...]
 
@@ -112,12 +113,15 @@ class ConvWiring:
 
     def effective_fan_out(self, weight: Tensor) -> Tensor:
         """Int64 [c_in, *spatial]; weight [c_out, c_in/g, *k], or [c_in, c_out/g, *k] when transposed."""
-        there = (weight != 0).to(device="cpu", dtype=torch.int64)
         kernel = tuple(a.kernel for a in self.axes)
         if self.axes[0].transposed:
-            return masked_fan_out(self.axes, there.sum(1))
-        per_group = there.reshape(self.groups, self.c_out // self.groups, self.c_in // self.groups, *kernel)
-        return masked_fan_out(self.axes, per_group.sum(1).reshape(self.c_in, *kernel))
+            taps = over(Nonzero(weight), 1)
+        elif self.groups == 1:
+            taps = Nonzero(weight).row_sum()
+        else:
+            per_group = weight.reshape(self.groups, self.c_out // self.groups, self.c_in // self.groups, *kernel)
+            taps = over(Nonzero(per_group), 1).reshape(self.c_in, *kernel)
+        return masked_fan_out(self.axes, taps.to("cpu", torch.int64))
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +172,7 @@ class LinearWiring:
 
     def effective_fan_out(self, weight: Tensor) -> Tensor:
         """Int64 [batch, n_in] from weight [batch, n_in, n_out]."""
-        return (weight != 0).sum(-1).to(device="cpu", dtype=torch.int64)
+        return over(Nonzero(weight), 2).to("cpu", torch.int64)
 
 
 @dataclass(frozen=True, slots=True)

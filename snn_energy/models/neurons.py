@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from snn_energy.counting.taps import SPIKE_TAP
+from snn_energy.counting.taps import SPIKE_TAP, row_sum
 from snn_energy.errors import DataError, UsageError
 from snn_energy.models.suggest import unknown
 from snn_energy.models.surrogate import find_surrogate
@@ -123,7 +123,7 @@ def _run(current: Tensor, decay: float, threshold: float, reset: str, charged: T
         volt = torch.add(now, membrane, alpha=decay, out=into) if t else now
         torch.ge(volt, threshold, out=spikes[t])
         if tap is not None:
-            tap.append(spikes[t].sum())
+            tap.append(row_sum(spikes[t]))
         if t + 1 == steps:  # nobody asks for the membrane after the last step
             break
         if reset == "hard":

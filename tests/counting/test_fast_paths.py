@@ -15,14 +15,17 @@ import torch
 from agree import trace
 from hypothesis import given
 from hypothesis import strategies as st
+from networks import BATCH_AXIS, NETWORKS
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 import snn_energy as se
-from snn_energy.counting import dispatch, modules, projections, recorder
+from snn_energy.counting import dispatch, feedback, later, modules, projections, recorder, sums, watching
 from snn_energy.counting.tags import ATTRIBUTE
 from snn_energy.errors import TraceError
 from snn_energy.models import IF
+from snn_energy.models.cells import ALIFCell, LIFCell
+from snn_energy.models.spiking_recurrent import RecurrentLayer
 
 
 @contextmanager
@@ -478,3 +481,86 @@ def test_products_of_masked_weights_stay_free() -> None:
     parts = {"a": nn.Parameter(torch.ones(2, 2)), "b": nn.Parameter(torch.ones(2, 2)), "mask": torch.eye(2)}
     got = trace(Net(run, **parts), torch.ones(3, 2))
     assert (got.connections, len(got.layers), got.elementwise) == (12, 1, ())
+
+
+def test_a_product_from_the_left_looks_at_its_own_axis() -> None:
+    """x W sums x over its rows, W x over its columns: what was found for one serves the other only by accident."""
+
+    class Both(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.right, self.left = nn.Parameter(torch.ones(3, 3)), nn.Parameter(torch.tensor([[1.0, 0, 1]] * 3))
+
+        def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+            return x @ self.right, self.left @ x
+
+    x = torch.tensor([[1.0, 1, 1], [0, 1, 0], [0, 0, 0]])
+    layers = {layer.name: layer for layer in trace(Both(), x).layers}
+    assert layers["right"].effective_events == 4 * 3
+    assert layers["left"].effective_events == 3 * 3 + 0 * 1 + 3 * 0  # row k of x meets column k of the weights
+
+
+@pytest.mark.parametrize("stepped", [False, True], ids=["folded", "stepped"])
+@pytest.mark.parametrize("name", NETWORKS)
+def test_large_operands_are_looked_at_like_small_ones(
+    name: str, stepped: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At once and piece by piece, as operands of realistic size are, or copied and looked at together."""
+    model, x = NETWORKS[name]("small", stepped)
+    batches = [x, (torch.rand_like(x) < 0.4).to(x.dtype), x]
+    expected = trace(model, batches, batch_axis=BATCH_AXIS[name])
+    monkeypatch.setattr(modules, "HELD_INPUT", -1)
+    monkeypatch.setattr(sums, "PIECE", 50)
+    assert trace(model, batches, batch_axis=BATCH_AXIS[name]) == expected
+    token = later.ALWAYS.set(True)
+    try:
+        assert trace(model, batches, batch_axis=BATCH_AXIS[name]) == expected
+    finally:
+        later.ALWAYS.reset(token)
+
+
+@pytest.mark.parametrize("axes", [(0, 1, 2, 3), (0, 2, 3, 1), (0, 3, 1, 2), (1, 0, 2, 3), (3, 2, 1, 0)])
+def test_rows_add_up_however_they_lie_in_memory(axes: tuple[int, ...]) -> None:
+    back = [axes.index(axis) for axis in range(4)]
+    x = torch.randint(0, 5, (6, 3, 4, 5)).float().permute(axes).contiguous().permute(back)
+    expected = [[[[sum(x[i, c, h, w].item() for i in range(6)) for w in range(5)] for h in range(4)] for c in range(3)]]
+    assert sums.row_sum(x).tolist() == expected[0]
+    there = (x != 0).long()
+    assert sums.Nonzero(x).row_sum().tolist() == there.sum(0).tolist()
+    assert sums.Nonzero(x).over(2).tolist() == there.sum(2).tolist()
+
+
+class Steps(nn.Module):
+    """A recurrent layer called step by step, in ways that a plain loop does not."""
+
+    def __init__(self, neuron: nn.Module) -> None:
+        super().__init__()
+        self.layer, self.head = RecurrentLayer(5, 4, neuron), nn.Linear(4, 2)
+
+    def forward(self, events: Tensor) -> Tensor:
+        carried: Any = (self.layer.at_rest(events[0]), None)
+        for t, x in enumerate(events):
+            current = self.layer.input(x)
+            again, _ = self.layer(current, carried)  # the same spikes meet the same weights twice
+            spikes, carried = self.layer(current + again if t == 2 else current, carried)
+            if t == 3:
+                carried = (spikes * 0.5, carried[1])
+            if t == 4:
+                self.layer.recurrent.weight.mul_(torch.tensor([1.0, 0, 1, 1]))
+            if t == 5:
+                spikes.mul_(2)  # what was fed back is no longer what was fired
+        return self.head(spikes)
+
+
+@pytest.mark.parametrize("neuron", [LIFCell, ALIFCell])
+def test_steps_of_a_recurrent_layer_are_counted_as_their_parts(
+    neuron: type[nn.Module], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    net = Steps(neuron(threshold=0.3))
+    batches = [(torch.rand(8, n, 5) < 0.5).float() for n in (2, 3, 2)]
+    found = trace(copy.deepcopy(net), batches, batch_axis=1)
+    monkeypatch.setattr(feedback, "FEEDBACK_LAYERS", {})
+    monkeypatch.setattr(watching, "revisit", lambda *_: None)
+    expected = trace(net, batches, batch_axis=1)
+    assert found == expected
+    assert any(layer.repeated_connections for layer in expected.layers)

@@ -11,11 +11,13 @@ import torch
 from torch import Tensor, nn
 
 from snn_energy.counting.fanout import Axis
+from snn_energy.counting.later import Facts
 from snn_energy.counting.naming import call_site, einsum_of_many
 from snn_energy.counting.ops.registry import After, Call, multiplies
-from snn_energy.counting.projections import PairProjection, WeightProjection, mapped, sighted
+from snn_energy.counting.projections import ROWS, PairProjection, WeightProjection, mapped, sighted
 from snn_energy.counting.recorder import Recorder
 from snn_energy.counting.repeats import note_repeats
+from snn_energy.counting.sums import whole
 from snn_energy.counting.tags import Origin, Tag, version_of
 from snn_energy.counting.wiring import BilinearWiring, ConvWiring, LinearWiring, Wiring
 
@@ -42,7 +44,9 @@ def convolution(recorder: Recorder, call: Call) -> Feed:
     projection = _weight_projection(recorder, kind, weight, weight)
     tag = recorder.tag(x)
     note_repeats(recorder, projection, x, tag, wiring, x.shape[0])
-    seen = Seen(wiring, x.shape[0], *sighted(projection.operand, x, x, tag, channels=1), bits=recorder.bits(x))
+    seen = Seen(
+        wiring, x.shape[0], *sighted(projection.operand, x, x, tag, channels=1, order=ROWS), bits=recorder.bits(x)
+    )
     return Feed(recorder, call.name, projection, seen, bias is not None, channel=1)
 
 
@@ -141,7 +145,8 @@ def _matrix_product(
     if operand is whole and x.dim() < 3 and not noted:
         note_repeats(recorder, projection, operand, tag, wiring, rows)
     shape = (wiring.batch, wiring.n_in)
-    maps = sighted(projection.operand, rows_first, operand, tag, shape, channels=x.dim() - 1)
+    order = f"{'columns' if weight is not b else ROWS}{' of each' if wiring.batch > 1 else ''}"
+    maps = sighted(projection.operand, rows_first, operand, tag, shape, channels=x.dim() - 1, order=order)
     seen = Seen(wiring, rows, *maps, bits=recorder.bits(operand))
     return Feed(recorder, call.name, projection, seen, biased, channel)
 
@@ -153,7 +158,7 @@ def linear_layer(recorder: Recorder, operator: str, x: Tensor, weight: Tensor, *
     rows, tag = x, recorder.tag(x)
     if x.dim() != 2:
         rows = x.reshape(-1, x.shape[-1])
-        recorder.mark(rows, Tag(recorder.token, Origin.DATA) if tag is None else replace(tag))
+        recorder.mark(rows, Tag(recorder.token, Origin.DATA) if tag is None else replace(tag, copy=None))
     feed = _matrix_product(recorder, Call(operator, (), {}, (x, weight), None), rows, turned, biased=biased, noted=True)
     assert isinstance(feed, Feed)
     note_repeats(recorder, feed.projection, x, tag, feed.seen.wiring, feed.seen.rows)
@@ -234,17 +239,18 @@ def bilinear(recorder: Recorder, call: Call) -> After | None:
     projection = _weight_projection(recorder, "bilinear", weight, weight)
     if projection.partner is None:
         projection.partner = recorder.operand(projection.name)
-    one = projection.operand.look(first, recorder.spike_scale(first))
-    two = projection.partner.look(second, recorder.spike_scale(second))
-    projection.operand.tally(one.mask.sum(dtype=torch.float64))
-    projection.partner.tally(two.mask.sum(dtype=torch.float64))
-    mask = one.mask.double().T @ two.mask.double()
+    one = projection.operand.look(first, recorder.spike_scale(first), now=True)
+    two = projection.partner.look(second, recorder.spike_scale(second), now=True)
+    first_mask, second_mask = (whole(look.mask).double() for look in (one, two))
+    projection.operand.tally(first_mask.sum())
+    projection.partner.tally(second_mask.sum())
+    mask = first_mask.T @ second_mask
     if one.level is None or two.level is None:
         level, unit = None, 1.0
     elif one.level is one.mask and two.level is two.mask:
-        level, unit = mask, one.unit * two.unit
+        level, unit = mask, one.unit_now * two.unit_now
     else:
-        level, unit = one.level.double().T @ two.level.double(), one.unit * two.unit
+        level, unit = whole(one.level).double().T @ whole(two.level).double(), one.unit_now * two.unit_now
     wiring = BilinearWiring(first.shape[1], second.shape[1], weight.shape[0])
     seen = Seen(wiring, first.shape[0], mask, level, unit, max(recorder.bits(first), recorder.bits(second)))
     return Feed(recorder, call.name, projection, seen, biased=False)
@@ -308,7 +314,7 @@ class Seen(NamedTuple):
     rows: int
     mask: Tensor
     level: Tensor | None
-    unit: float
+    unit: float | Facts
     bits: int
 
 
