@@ -27,7 +27,7 @@ from snn_energy.training.data import load_images
 REPORTS = ("fashion-cnn",)
 """Shipped checkpoints that have a committed report, each on its own whole test split, which comes with the package."""
 
-REPORTS_ON_OWN_DATA = ("cifar10-pure-cnn", "cifar10-vgg")
+REPORTS_ON_OWN_DATA = ("cifar10-vgg",)
 """The same on images that the user has to download."""
 
 TERMINAL_WIDTH = 80

@@ -12,7 +12,14 @@ from snn_energy.training.augmentation import make_augmentation
 from snn_energy.training.schedule import learning_rate_at
 
 PAPER = [f"{data}-windowed-{unit}" for data in ("cifar10", "cifar100", "tinyimagenet") for unit in ("cnn", "rnn")]
-OURS = ["cifar10-cpu", "cifar10-pure-cnn", "cifar10-vgg16", "cifar10-sew-resnet", "cifar10-spiking-transformer"]
+OURS = [
+    "cifar10-cpu",
+    "cifar10-pure-cpu",
+    "cifar10-pure-cnn",
+    "cifar10-vgg16",
+    "cifar10-sew-resnet",
+    "cifar10-spiking-transformer",
+]
 PIXELS = {"tinyimagenet": (3, 64), "digits": (1, 8), "fashion-mnist": (1, 28)}
 
 
