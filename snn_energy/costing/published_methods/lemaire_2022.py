@@ -27,6 +27,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from fractions import Fraction
+from itertools import pairwise
 from math import prod
 
 from snn_energy.costing.published_methods.accounts import Book, account_of, is_attention, is_first
@@ -45,7 +46,7 @@ def interpolated(sheet: Sheet, bits: Fraction) -> Fraction:
     memories = load_hardware(sheet.hardware).memory_pj.values()
     points = [(Fraction(), Fraction())]
     points += sorted((Fraction(8 * m.size_bytes), Fraction(m.value_pj)) for m in memories if m.size_bytes is not None)
-    for (x0, y0), (x1, y1) in zip(points, points[1:], strict=False):
+    for (x0, y0), (x1, y1) in pairwise(points):
         if bits <= x1:
             return y0 + (y1 - y0) * (bits - x0) / (x1 - x0)
     return points[-1][1]
