@@ -2,18 +2,18 @@
 
 How strong each check is:
 
-| formula                       | inputs and outputs                        | what is checked                             |
-|-------------------------------|-------------------------------------------|---------------------------------------------|
-| simple_mac_ac                 | published; Spikformer's first layers were | methods rate-flops on a trace of those sums |
-|                               | inferred from the table itself            |                                             |
-| spikingformer_ssa             | the authors' log, 54 layers               | method spikformer, layer by layer           |
-| yan_ratio, ratio, power_rate  | published                                 | costing/yan_2024, profiles                  |
-| arch_macs                     | published                                 | dense MACs of the architecture, traced      |
-| scalesim                      | golden traces of the simulator            | the systolic model, exactly                 |
-| lemaire_layer, sata_sim,      | formula and result of one author:         | transcription only, of our methods and      |
-| power_time_dram               |                                           | profiles                                    |
-| loihi_mlp,                    | the same                                  | transcription only, of the numbers alone    |
-| per_compute_breakdown         |                                           |                                             |
+| formula                      | inputs and outputs                        | what is checked                            |
+|------------------------------|-------------------------------------------|--------------------------------------------|
+| simple_mac_ac                | published; Spikformer's first layers were | method rate-flops on a trace of those sums |
+|                              | inferred from the table itself            |                                            |
+| spikingformer_ssa            | the authors' log, 54 layers               | method spikformer, layer by layer          |
+| yan_ratio, ratio, power_rate | published                                 | yan_2024, profiles                         |
+| scalesim                     | golden traces of the simulator            | the systolic model, exactly                |
+| arch_macs                    | published; see test_dense_macs.py         | dense MACs of the traced architecture      |
+| lemaire_layer, sata_sim,     | formula and result of one author          | transcription only, of our methods         |
+| power_time_dram              |                                           | and profiles                               |
+| loihi_mlp,                   | the same                                  | transcription only, of the numbers         |
+| per_compute_breakdown        |                                           | alone                                      |
 
 Rows of status "known_inconsistent" are documented: the published number does not follow from the published inputs, and
 the test says by how much.
@@ -183,7 +183,9 @@ def sata_memory_nj(case, steps, cycles):
     x, memory = case["inputs"], load_hardware("sata-sim-int8")
     totals, price = x["cycle_totals"], {name: entry.value_pj for name, entry in memory.memory_pj.items()}
     weights, acts, outs = x["weight_bits"] / 8, x["act_bits"] / 8, x["out_bits"] / 8
-    dram = totals["DRAM Filter Reads"] * weights + totals["DRAM IFMAP Reads"] * acts + totals["DRAM OFMAP Writes"] * outs
+    dram = (
+        totals["DRAM Filter Reads"] * weights + totals["DRAM IFMAP Reads"] * acts + totals["DRAM OFMAP Writes"] * outs
+    )
     sram = (
         totals["SRAM Filter Reads"] * weights * price["glb-144kb-read"]
         + totals["SRAM IFMAP Reads"] * acts * price["glb-8kb-read"]

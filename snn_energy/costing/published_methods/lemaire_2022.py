@@ -27,6 +27,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from fractions import Fraction
+from functools import cache
 from itertools import pairwise
 from math import prod
 
@@ -43,13 +44,19 @@ Law = Callable[[Sheet, Fraction], Fraction]
 def interpolated(sheet: Sheet, bits: Fraction) -> Fraction:
     """Straight lines between the SRAM sizes of the sheet's profile, from 0 pJ at size 0, level beyond the largest."""
     assert sheet.hardware is not None
-    memories = load_hardware(sheet.hardware).memory_pj.values()
-    points = [(Fraction(), Fraction())]
-    points += sorted((Fraction(8 * m.size_bytes), Fraction(m.value_pj)) for m in memories if m.size_bytes is not None)
+    points = _sizes(sheet.hardware)
     for (x0, y0), (x1, y1) in pairwise(points):
         if bits <= x1:
             return y0 + (y1 - y0) * (bits - x0) / (x1 - x0)
     return points[-1][1]
+
+
+@cache
+def _sizes(hardware: str) -> tuple[tuple[Fraction, Fraction], ...]:
+    """Size in bits and pJ of an access, for nothing and for each SRAM of a profile."""
+    memories = load_hardware(hardware).memory_pj.values()
+    known = ((Fraction(8 * m.size_bytes), Fraction(m.value_pj)) for m in memories if m.size_bytes is not None)
+    return ((Fraction(), Fraction()), *sorted(known))
 
 
 def straight_line(sheet: Sheet, bits: Fraction) -> Fraction:
