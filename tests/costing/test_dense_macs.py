@@ -7,6 +7,7 @@ needs shapes alone for that, so the networks run on zeros with weights of zero.
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -78,7 +79,7 @@ def vgg(depth, *head):
             layers.append(conv(c, width, 3))
             c = width
         layers.append(nn.MaxPool2d(2))
-    return nn.Sequential(*layers, nn.Flatten(), *(nn.Linear(a, b) for a, b in zip(head, head[1:], strict=False)))
+    return nn.Sequential(*layers, nn.Flatten(), *(nn.Linear(a, b) for a, b in pairwise(head)))
 
 
 def mobilenet_v2():
@@ -114,7 +115,7 @@ def rows():
         yield pytest.param(case, id=case["id"], marks=[] if small else pytest.mark.slow)
 
 
-@pytest.mark.parametrize("case", rows())
+@pytest.mark.parametrize("case", list(rows()))
 def test_dense_macs(case):
     with torch.device("meta"):
         model = BUILDERS[case["inputs"]["arch"]]()

@@ -2,18 +2,18 @@
 
 How strong each check is:
 
-| formula                      | inputs and outputs                        | what is checked                            |
-|------------------------------|-------------------------------------------|--------------------------------------------|
-| simple_mac_ac                | published; Spikformer's first layers were | method rate-flops on a trace of those sums |
-|                              | inferred from the table itself            |                                            |
-| spikingformer_ssa            | the authors' log, 54 layers               | method spikformer, layer by layer          |
-| yan_ratio, ratio, power_rate | published                                 | yan_2024, profiles                         |
-| scalesim                     | golden traces of the simulator            | the systolic model, exactly                |
-| arch_macs                    | published; see test_dense_macs.py         | dense MACs of the traced architecture      |
-| lemaire_layer, sata_sim,     | formula and result of one author          | transcription only, of our methods         |
-| power_time_dram              |                                           | and profiles                               |
-| loihi_mlp,                   | the same                                  | transcription only, of the numbers         |
-| per_compute_breakdown        |                                           | alone                                      |
+| formula                      | inputs and outputs                      | what is checked                       |
+|------------------------------|-----------------------------------------|---------------------------------------|
+| simple_mac_ac                | published; Spikformer's first layer was | rate-flops on a trace of those sums   |
+|                              | inferred from the table itself          |                                       |
+| spikingformer_ssa            | the authors' log, 54 layers             | method spikformer, layer by layer     |
+| yan_ratio, ratio, power_rate | published                               | yan_2024, profiles                    |
+| scalesim                     | golden traces of the simulator          | the systolic model, exactly           |
+| arch_macs                    | published; see test_dense_macs.py       | dense MACs of the traced architecture |
+| lemaire_layer, sata_sim,     | formula and result of one author        | transcription only, of our methods    |
+| power_time_dram              |                                         | and profiles                          |
+| loihi_mlp,                   | the same                                | transcription only, of the numbers    |
+| per_compute_breakdown        |                                         | alone                                 |
 
 Rows of status "known_inconsistent" are documented: the published number does not follow from the published inputs, and
 the test says by how much.
