@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from fractions import Fraction
 from math import ceil
@@ -19,7 +20,7 @@ from snn_energy.costing.published_methods.lemaire_2022 import access_pj
 from snn_energy.costing.published_methods.sheets import load_sheet, read_sheet
 from snn_energy.costing.published_methods.terms import PARTS
 from snn_energy.costing.published_methods.yan_2024 import dense_ratio, quantised_bits
-from snn_energy.errors import ProfileError, TraceError, UsageError
+from snn_energy.errors import PriceError, ProfileError, TraceError, UsageError
 from snn_energy.hardware import load_hardware
 from snn_energy.models import LIF
 
@@ -313,6 +314,33 @@ def test_every_rule_of_a_charged_part_is_written(trace):
     for name in PRICED:
         found = account(trace, name)
         assert {term.part for term in found.terms} <= set(found.sheet.rules), name
+
+
+@pytest.mark.parametrize("method", [name for name in PRICED if name not in ("sata-sim", "yan-2024")])
+def test_price_takes_every_complete_method(trace, method):
+    """The rows of a report are the terms of the account, priced on the hardware asked for."""
+    report, found = se.price(trace, FP32, method), account(trace, method, FP32)
+    assert report.energy_pj == pytest.approx(float(found.energy_pj), rel=1e-12)
+    assert sum(report.components_pj.values()) == pytest.approx(report.energy_pj, rel=1e-12)
+    assert [row.name for row in report.rows][:5] == ["conv1", "conv2", "fc", "n1", "n2"]
+    json.loads(report.to_json())
+
+
+@pytest.mark.parametrize("method", ["sata-sim", "yan-2024", "bit-budget", "dampfhoffer-2022"])
+def test_price_refuses_what_is_not_whole(trace, method):
+    with pytest.raises(UsageError, match="unknown method"):
+        se.price(trace, FP32, method)
+
+
+def test_price_refuses_prices_that_contain_memory(trace):
+    with pytest.raises(PriceError, match="contain memory already"):
+        se.price(trace, "truenorth-total", "lemaire-2022")
+
+
+def test_per_sample_energies_add_up(pixels):
+    trace = se.trace(Net(), pixels, time_steps=STEPS, per_sample=True)
+    report = se.price(trace, FP32, "lemaire-2022")
+    assert sum(report.samples_pj) == pytest.approx(report.energy_pj, rel=1e-12)
 
 
 # Refusals
