@@ -52,6 +52,14 @@ def explain_command(
         int | None,
         typer.Option(metavar="N", help="Only the first N samples; default: 1000, or all if fewer.", show_default=False),
     ] = None,
+    between: Annotated[
+        str | None,
+        typer.Option(
+            metavar="METHOD,METHOD",
+            help="Methods that the steps lead between; default: the lowest and the highest.",
+            show_default=False,
+        ),
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON; energies in pJ.")] = False,
 ) -> None:
     """Price a network by every published method, and explain.
@@ -63,11 +71,13 @@ def explain_command(
     Examples:
       snn-energy explain fashion-cnn
       snn-energy explain counts.json.gz --hardware horowitz-45nm-int8
+      snn-energy explain my.pt --between syops,arithmetic
       snn-energy explain my.pt --samples 100 --json
     """
     from snn_energy.hardware import load_hardware
 
     prices = None if hardware is None else load_hardware(hardware)
+    ends = None if between is None else _two(between)
     if source.endswith((".json", ".json.gz", ".gz")):
         named, trace = _saved(source, data=data, samples=samples)
     else:
@@ -75,12 +85,21 @@ def explain_command(
 
     from snn_energy.costing.published_methods.explanation import explain
 
-    found = explain(trace, prices)
+    found = explain(trace, prices, ends)
     if json:
         emit_json({"source": named, **found.to_dict()})
         return
     for text, style in explain_lines(named, found, stdout_console().width):
         print_line(text, style=style or None)
+
+
+def _two(text: str) -> tuple[str, str]:
+    from snn_energy.errors import UsageError
+
+    names = [name.strip() for name in text.split(",")]
+    if len(names) != 2 or not all(names):
+        raise UsageError(f"--between must be two methods, like syops,arithmetic (got {text!r})")
+    return names[0], names[1]
 
 
 def _saved(path: str, *, data: str | None, samples: int | None) -> tuple[str, Trace]:
@@ -117,9 +136,9 @@ def explain_lines(named: str, found: Explanation, width: int) -> list[tuple[str,
     head, *rest = table_lines(_HEADINGS, [_method(found, i) for i in range(len(found.accounts))], width)
     lines += [(head, "dim"), *((text, "") for text in rest), ("", "")]
     lines += [(text, "dim") for remark in _remarks(found) for text in prose(remark, width)]
-    low, high = found.low, found.high
-    if low is None or high is None or not found.steps:
+    if found.ends is None:
         return lines
+    low, high = found.ends
     lines += [("", ""), (f"From {low.sheet.name} to {high.sheet.name}", "bold")]
     head, *rest = table_lines(("part", "step", "from", "to", "energy"), _waterfall(found), width, left=2)
     lines += [(head, "dim"), *((text, "") for text in rest), ("", "")]
@@ -174,10 +193,9 @@ def _waterfall(found: Explanation) -> list[list[str]]:
     """One row for each step; what is printed adds up, because each row is the difference of two rounded sums."""
     from snn_energy.reporting.numbers import energy_unit, fixed, nearest
 
-    low, high = found.low, found.high
-    assert low is not None
-    assert high is not None
-    unit, size = energy_unit(high.energy_per_inference_pj)
+    assert found.ends is not None
+    low, high = found.ends
+    unit, size = energy_unit(max(low.energy_per_inference_pj, high.energy_per_inference_pj))
 
     def rounded(pj: Fraction) -> int:
         return nearest(pj / size * 1000)
@@ -205,9 +223,8 @@ def _change(step: Step) -> list[str]:
 
 def _rules(found: Explanation) -> list[str]:
     """What the two methods assume of each part that differs."""
-    low, high = found.low, found.high
-    assert low is not None
-    assert high is not None
+    assert found.ends is not None
+    low, _ = found.ends
     by_part = {step.part: step for step in found.steps}
     return [
         f"{part}: {step.high_rule or 'not charged'} ({low.sheet.name}: {step.low_rule or 'not charged'})."

@@ -80,6 +80,13 @@ def test_all_methods_refused_is_no_crash(trace_file, form):
     assert "prices no action" in text
 
 
+def test_the_way_between_two_methods(trace_file):
+    text = run(trace_file, "--between", "syops,arithmetic").stdout
+    assert "From syops to arithmetic" in text
+    assert "bias" in text
+
+
 def test_refusals(trace_file):
+    assert "two methods" in run(trace_file, "--between", "syops", exit_code=2).output
     assert "holds counts already" in run(trace_file, "--samples", "3", exit_code=2).output
     assert "unknown hardware" in run(trace_file, "--hardware", "abacus", exit_code=2).output

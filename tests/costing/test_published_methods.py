@@ -20,6 +20,7 @@ from snn_energy.costing.published_methods.lemaire_2022 import access_pj
 from snn_energy.costing.published_methods.sheets import load_sheet, read_sheet
 from snn_energy.costing.published_methods.terms import PARTS
 from snn_energy.costing.published_methods.yan_2024 import dense_ratio, quantised_bits
+from snn_energy.counting.counts import MIXED
 from snn_energy.errors import PriceError, ProfileError, TraceError, UsageError
 from snn_energy.hardware import load_hardware
 from snn_energy.models import LIF
@@ -322,7 +323,7 @@ def test_price_takes_every_complete_method(trace, method):
     report, found = se.price(trace, FP32, method), account(trace, method, FP32)
     assert report.energy_pj == pytest.approx(float(found.energy_pj), rel=1e-12)
     assert sum(report.components_pj.values()) == pytest.approx(report.energy_pj, rel=1e-12)
-    assert [row.name for row in report.rows][:5] == ["conv1", "conv2", "fc", "n1", "n2"]
+    assert [row.name for row in report.rows][:3] == ["conv1", "conv2", "fc"]
     json.loads(report.to_json())
 
 
@@ -365,6 +366,34 @@ def test_hardware_without_a_price_is_refused_by_name(trace):
     assert '"mac"' in refused["rate-flops"]
     assert "contain memory already" in refused["lemaire-2022"]
     assert "contain memory already" in refused["spikingjelly-simple"]
+
+
+def test_waterfalls_between_any_two(trace):
+    found = explain(trace, between=("lemaire-2022", "syops"))
+    assert [one.sheet.name for one in found.ends] == ["lemaire-2022", "syops"]
+    assert sum(s.energy_pj for s in found.steps) == found.ends[1].energy_per_inference_pj - (
+        found.ends[0].energy_per_inference_pj
+    )
+    for names, message in ((("syops", "x"), "no method 'x'"), (("syops", "bit-budget"), "prices nothing")):
+        with pytest.raises(UsageError, match=message):
+            explain(trace, between=names)
+
+
+def test_what_the_formulas_do_not_know_is_refused(trace):
+    """Never left out in silence: a T that differs, memories of unknown size, transposed convolutions."""
+    mixed = replace(trace, time_steps=MIXED)
+    for method in ("rate-flops", "spikformer", "lemaire-2022"):
+        assert "differ between layers" in account(mixed, method).refused
+    shapeless = replace(trace, layers=(replace(trace.layers[0], geometry=None), *trace.layers[1:]))
+    assert "sizes of its memories" in account(shapeless, "lemaire-2022").refused
+    assert "cycles of the array" in account(shapeless, "sata-sim").refused
+    transposed = se.trace(nn.ConvTranspose2d(1, 1, 2, stride=2), torch.ones(1, 1, 4, 4))
+    assert "conv_transpose2d" in account(transposed, "lemaire-2022").refused
+
+
+def test_nothing_ran_costs_nothing_and_is_no_refusal():
+    found = account(se.Trace(samples=1), "arithmetic")
+    assert (found.priced, found.energy_pj) == (True, 0)
 
 
 def test_unknown_methods_and_empty_traces(trace):

@@ -9,7 +9,7 @@ from fractions import Fraction
 
 from snn_energy.costing.published_methods.sheets import Sheet, folder, load_sheet
 from snn_energy.costing.published_methods.terms import Account, Left, Term
-from snn_energy.counting.counts import LayerCounts, Trace
+from snn_energy.counting.counts import MIXED, LayerCounts, Trace
 from snn_energy.errors import PriceError, TraceError, UsageError
 from snn_energy.hardware import Hardware, load_hardware
 
@@ -136,6 +136,17 @@ def account(trace: Trace, method: str, hardware: Hardware | None = None) -> Acco
 def accounts(trace: Trace, hardware: Hardware | None = None) -> tuple[Account, ...]:
     """All methods on one trace; see `account`."""
     return tuple(account(trace, name, hardware) for name in account_names())
+
+
+def steps_of(trace: Trace) -> int:
+    """Time steps of one inference; 1 where nothing tells of any.
+
+    Raises:
+        PriceError: they differ between layers or samples, so that a formula with one T does not apply.
+    """
+    if trace.time_steps == MIXED:
+        raise PriceError("the time steps differ between layers or samples, and the formulas have one T for all")
+    return trace.time_steps or 1
 
 
 def rate(layer: LayerCounts) -> Fraction:

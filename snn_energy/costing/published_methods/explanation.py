@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-from snn_energy.costing.published_methods.accounts import accounts
+from snn_energy.costing.published_methods.accounts import account_names, accounts
 from snn_energy.costing.published_methods.terms import PARTS, Account
 from snn_energy.costing.published_methods.waterfall import Step, waterfall
 from snn_energy.counting.counts import Trace
+from snn_energy.errors import UsageError
 from snn_energy.hardware import Hardware
 
 FORMAT = 1
@@ -22,6 +23,8 @@ class Explanation:
 
     trace: Trace
     accounts: tuple[Account, ...]
+    between: tuple[str, str] | None = None
+    """Methods that the waterfall leads between; None for the lowest and the highest."""
 
     @property
     def low(self) -> Account | None:
@@ -35,9 +38,18 @@ class Explanation:
 
     @property
     def steps(self) -> tuple[Step, ...]:
-        """What leads from the lowest to the highest; () where there are no two."""
+        """What leads from one end of the waterfall to the other; () where there are no two."""
+        ends = self.ends
+        return () if ends is None else waterfall(*ends)
+
+    @property
+    def ends(self) -> tuple[Account, Account] | None:
+        """Where the waterfall begins and ends; None where fewer than two methods give an energy."""
+        if self.between is not None:
+            by_name = {one.sheet.name: one for one in self.accounts}
+            return by_name[self.between[0]], by_name[self.between[1]]
         low, high = self.low, self.high
-        return () if low is None or high is None or low is high else waterfall(low, high)
+        return None if low is None or high is None or low is high else (low, high)
 
     def ratio(self, account: Account) -> float | None:
         """Energy of an account over the lowest complete one; None where either has none."""
@@ -52,7 +64,7 @@ class Explanation:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON; energies in pJ for one inference."""
-        low, high = self.low, self.high
+        ends = self.ends
         return {
             "format": FORMAT,
             "model": self.trace.model,
@@ -61,8 +73,8 @@ class Explanation:
             "coverage_complete": self.trace.coverage.complete,
             "methods": [self._account(one) for one in self.accounts],
             "waterfall": {
-                "from": None if low is None else low.sheet.name,
-                "to": None if high is None else high.sheet.name,
+                "from": None if ends is None else ends[0].sheet.name,
+                "to": None if ends is None else ends[1].sheet.name,
                 "steps": [
                     {
                         "part": step.part,
@@ -101,16 +113,25 @@ def _number(value: Fraction | None) -> float | None:
     return None if value is None else float(value)
 
 
-def explain(trace: Trace, hardware: Hardware | None = None) -> Explanation:
+def explain(trace: Trace, hardware: Hardware | None = None, between: tuple[str, str] | None = None) -> Explanation:
     """Price one trace by every method.
 
     Args:
         trace: what happened.
         hardware: prices of the arithmetic in all methods; None: each publication's own.
+        between: the two methods that the waterfall leads between; None: the lowest and the highest complete total.
 
     Raises:
+        UsageError: `between` names a method that there is not, or that gives no energy here.
         TraceError: the trace holds no sample.
     """
     found = accounts(trace, hardware)
     ordered = sorted(found, key=lambda one: (not one.priced, one.energy_pj, one.refused is not None))
-    return Explanation(trace=trace, accounts=tuple(ordered))
+    for name in between or ():
+        one = next((one for one in found if one.sheet.name == name), None)
+        if one is None:
+            raise UsageError(f"explain: no method {name!r} to compare; known: {', '.join(account_names())}")
+        if not one.priced:
+            reason = one.refused or "it prices nothing"
+            raise UsageError(f"explain: {name} gives no energy to compare: {reason}")
+    return Explanation(trace=trace, accounts=tuple(ordered), between=between)

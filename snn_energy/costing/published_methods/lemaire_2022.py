@@ -31,10 +31,11 @@ from functools import cache
 from itertools import pairwise
 from math import prod
 
-from snn_energy.costing.published_methods.accounts import Book, account_of, is_attention, is_first
+from snn_energy.costing.published_methods.accounts import Book, account_of, is_attention, is_first, steps_of
 from snn_energy.costing.published_methods.sheets import Sheet
 from snn_energy.costing.timing.matrices import passes_of
 from snn_energy.counting.counts import LayerCounts, NeuronCounts
+from snn_energy.errors import PriceError
 from snn_energy.hardware import load_hardware
 
 Law = Callable[[Sheet, Fraction], Fraction]
@@ -92,9 +93,11 @@ def _write(book: Book) -> None:
         if is_attention(layer):
             book.leave("attention", "the equations have convolutions and linear layers only")
         elif layer.geometry is None:
-            book.leave(
-                "synapses", f"{layer.name}: its calls differ in geometry, so the sizes of its memories are unknown"
+            raise PriceError(
+                f"{layer.name}: its calls differ in geometry, so that the sizes of its memories are unknown"
             )
+        elif layer.partner_values is not None or "transpose" in layer.kind:
+            raise PriceError(f"{layer.name}: the equations have no {layer.kind}, only convolutions and linear layers")
         elif layer.operand.accumulates:
             _events(book, layer)
         else:
@@ -132,7 +135,7 @@ def _dense(book: Book, layer: LayerCounts, *, writes: bool) -> None:
     part = "first layer" if is_first(layer, book.trace) else "synapses"
     facts = dict(layer.geometry or ())
     trace = book.trace
-    runs = passes_of(layer, trace.samples, trace.time_steps or 1) * trace.samples
+    runs = passes_of(layer, trace.samples, steps_of(trace)) * trace.samples
     inputs = Fraction(layer.elements, runs)
     book.charge(part, layer.name, "mac", layer.dense_macs)
     book.charge("bias", layer.name, "ac", layer.bias_adds)
@@ -164,7 +167,7 @@ def _parameters(layer: LayerCounts) -> int:
 def _outputs(book: Book, layer: LayerCounts) -> Fraction:
     """Words of the potentials that a layer's outputs go to, in one time step of one sample."""
     trace = book.trace
-    return Fraction(layer.outputs, passes_of(layer, trace.samples, trace.time_steps or 1) * trace.samples)
+    return Fraction(layer.outputs, passes_of(layer, trace.samples, steps_of(trace)) * trace.samples)
 
 
 for _name in LAWS:

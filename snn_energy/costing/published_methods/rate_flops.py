@@ -12,7 +12,15 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from snn_energy.costing.published_methods.accounts import Book, account_of, has_spikes, is_first, rate, weighted_layers
+from snn_energy.costing.published_methods.accounts import (
+    Book,
+    account_of,
+    has_spikes,
+    is_first,
+    rate,
+    steps_of,
+    weighted_layers,
+)
 from snn_energy.costing.timing.matrices import passes_of
 
 
@@ -28,7 +36,7 @@ def rate_flops(book: Book) -> None:
     for layer in weighted_layers(book, attention="the formula has convolutions and linear layers only"):
         dense = Fraction(layer.dense_macs)
         if is_first(layer, trace):
-            runs = passes_of(layer, trace.samples, trace.time_steps or 1) if spiking else 1
+            runs = passes_of(layer, trace.samples, steps_of(trace)) if spiking else 1
             book.charge("first layer", layer.name, "mac", dense / runs)
         elif spiking:
             book.charge("synapses", layer.name, "ac", rate(layer) * dense)

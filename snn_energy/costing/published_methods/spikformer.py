@@ -16,7 +16,15 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from snn_energy.costing.published_methods.accounts import Book, account_of, has_spikes, is_attention, is_first, rate
+from snn_energy.costing.published_methods.accounts import (
+    Book,
+    account_of,
+    has_spikes,
+    is_attention,
+    is_first,
+    rate,
+    steps_of,
+)
 from snn_energy.costing.timing.matrices import passes_of
 
 
@@ -32,7 +40,7 @@ def attention_synops(
 def spikformer(book: Book) -> None:
     """The tables' rule on a trace."""
     trace, spiking = book.trace, has_spikes(book.trace)
-    steps = trace.time_steps or 1
+    steps = steps_of(trace)
     for layer in trace.layers:
         dense, share = Fraction(layer.dense_macs), rate(layer)
         if is_first(layer, trace):

@@ -72,7 +72,7 @@ class Account:
     @property
     def priced(self) -> bool:
         """Whether there is an energy: a refused method and one that counts bits have none."""
-        return self.refused is None and bool(self.terms)
+        return self.refused is None and self.sheet.hardware is not None
 
     @property
     def complete(self) -> bool:
