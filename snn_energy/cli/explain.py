@@ -182,8 +182,11 @@ def _remarks(found: Explanation) -> list[str]:
         if one.measures:
             totals = ", ".join(f"{name} {short(round(value / one.samples))}" for name, value in one.measures.items())
             remarks.append(f"{one.sheet.name} prices nothing: {totals} bit operations for each inference.")
+    refused: dict[str, list[str]] = {}
+    for one in found.accounts:
         if one.refused is not None:
-            remarks.append(f"{one.sheet.name}: {one.refused}.")
+            refused.setdefault(one.refused, []).append(one.sheet.name)
+    remarks += [f"{', '.join(names)}: {reason}." for reason, names in refused.items()]
     if not found.trace.coverage.complete:
         remarks.append("Work that the trace lists as uncounted is in none of the totals.")
     return remarks

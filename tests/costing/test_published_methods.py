@@ -223,6 +223,24 @@ def test_our_methods_are_those_of_price(trace, method):
     assert total(trace, method) == pytest.approx(se.price(trace, FP32, method).energy_pj, rel=1e-12)
 
 
+UPDATES = replace(FP32, energy_pj={**FP32.energy_pj, "neuron_update": replace(FP32.energy_pj["ac"], value_pj=81.0)})
+"""A chip with a price of its own for neuron updates."""
+
+
+@pytest.mark.parametrize("prices", [load_hardware("horowitz-45nm-fp16"), UPDATES], ids=["fp16", "updates"])
+@pytest.mark.parametrize("method", ["arithmetic", "arithmetic-zero-skipping", "every-operation-ac"])
+def test_our_methods_on_other_hardware(pixels, method, prices):
+    trace = se.trace(nn.Sequential(Net(), LIF(threshold=0.1), nn.Linear(5, 2)), pixels)
+    assert total(trace, method, prices) == pytest.approx(se.price(trace, prices, method).energy_pj, rel=1e-12)
+
+
+def test_what_has_no_price_is_named_and_gives_no_total(trace):
+    """The report of `price` lists it as unpriced; a method beside others would look cheap for what it lacks."""
+    found = account(trace, "arithmetic", load_hardware("jouppi-7nm-fp32"))
+    assert not found.priced
+    assert 'no price for "compare"' in found.refused
+
+
 def test_a_network_without_spikes(pixels):
     """No rate, so no accumulates: dense MACs by the formulas, the equations of an ANN by Lemaire."""
     trace = se.trace(nn.Sequential(nn.Conv2d(1, 2, 3, padding=1, bias=False), nn.Flatten(), nn.Linear(32, 4)), pixels)
@@ -300,6 +318,15 @@ def test_a_waterfall_adds_up_exactly(trace, low, high):
     assert all(step.energy_pj for step in steps)
     if low == high:
         assert steps == ()
+
+
+def test_equal_prices_make_no_step(trace):
+    """Prices are rational numbers: no step of rounding errors where both methods pay the same."""
+    steps = waterfall(account(trace, "syops", FP32), account(trace, "arithmetic", FP32))
+    assert [(step.part, step.cause) for step in steps if step.part in ("first layer", "synapses")] == [
+        ("first layer", "count"),
+        ("synapses", "count"),
+    ]
 
 
 def test_steps_tell_counts_from_prices(trace):

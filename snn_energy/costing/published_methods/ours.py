@@ -1,49 +1,41 @@
-"""The counts of this package beside the published methods: see `costing.arithmetic` and `costing.published`."""
+"""The counts of this package beside the published methods: see `costing.arithmetic` and `costing.published`.
+
+The terms are written from the report's rows and the rates that it uses, so that their sum is the report's total but for
+the rounding of floating-point sums, which rational numbers have not.
+"""
 
 from __future__ import annotations
 
-from fractions import Fraction
-
 from snn_energy.costing.arithmetic import arithmetic, arithmetic_zero_skipping
 from snn_energy.costing.methods import Method
-from snn_energy.costing.published import every_operation_ac
-from snn_energy.costing.published_methods.accounts import Book, account_of, is_attention, is_first
-from snn_energy.costing.report import ReportRow
-from snn_energy.errors import PriceError
+from snn_energy.costing.published import mean_rate
+from snn_energy.costing.published_methods.accounts import Book, account_of, is_attention, is_first, rate
+from snn_energy.counting.counts import DETECTED, LayerCounts
 
-_PART_OF_ROW = {"neurons": "neurons", "other": "other arithmetic"}
+_PLAIN = {"add": "adds", "mul": "muls", "compare": "compares", "special": "specials"}
+"""Action -> the field of a row that counts it."""
+
+
+def _part(book: Book, layer: LayerCounts) -> str:
+    if is_attention(layer):
+        return "attention"
+    return "first layer" if is_first(layer, book.trace) else "synapses"
 
 
 def _write(book: Book, method: Method) -> None:
     assert book.hardware is not None
-    report = method(book.trace, book.hardware)
-    if report.unpriced:
-        missing = report.unpriced[0]
-        raise PriceError(f'hardware "{book.hardware.name}" has no price for "{missing.action}": {missing.reason}')
-    parts = {
-        layer.name: "attention" if is_attention(layer) else "first layer" if is_first(layer, book.trace) else "synapses"
-        for layer in book.trace.layers
-    }
-    for row in report.rows:
-        _row(book, row, _PART_OF_ROW.get(row.part) or parts[row.name])
-
-
-def _row(book: Book, row: ReportRow, part: str) -> None:
-    if row.part == "synapses":
-        _share(book, part, row, "mac", row.macs, row.mac_pj)
-        _share(book, part, row, "ac", row.acs, row.ac_pj)
-        _share(book, "bias", row, "add", row.adds, row.other_pj)
-        return
-    count = row.updates or row.adds + row.muls + row.compares + row.specials
-    _share(book, part, row, "update" if row.updates else "operation", count, row.neuron_pj + row.other_pj)
-
-
-def _share(book: Book, part: str, row: ReportRow, action: str, count: int, energy_pj: float) -> None:
-    """One term from a row's energy, so that the terms add up to the report."""
-    if energy_pj and count:
-        book.add(part, row.name, action, count, Fraction(energy_pj) / count)
-    elif energy_pj:  # a rate times dense MACs that rounds to no operation at all
-        book.add(part, row.name, action, 1, Fraction(energy_pj))
+    parts = {layer.name: _part(book, layer) for layer in book.trace.layers}
+    for row in method(book.trace, book.hardware).rows:
+        if row.part == "synapses":
+            book.charge(parts[row.name], row.name, "mac", row.macs)
+            book.charge(parts[row.name], row.name, "ac", row.acs)
+            book.charge("bias", row.name, "add", row.adds)
+        elif row.part == "neurons" and book.hardware.mentions("neuron_update") and row.kind != DETECTED:
+            book.charge("neurons", row.name, "neuron_update", row.updates)
+        else:
+            part = "neurons" if row.part == "neurons" else "other arithmetic"
+            for action, counted in _PLAIN.items():
+                book.charge(part, row.name, action, getattr(row, counted))
 
 
 @account_of("arithmetic")
@@ -58,10 +50,12 @@ def _zero_skipping(book: Book) -> None:
 
 @account_of("every-operation-ac")
 def _every_operation_ac(book: Book) -> None:
-    _write(book, every_operation_ac)
-    _leave_neurons(book)
-
-
-def _leave_neurons(book: Book) -> None:
+    mean = mean_rate(book.trace)
+    for layer in book.trace.layers:
+        share = rate(layer) if layer.operand.kind != "real" else mean
+        if share is None:  # no spikes anywhere: the ANN of the comparison
+            book.charge(_part(book, layer), layer.name, "mac", layer.dense_macs)
+        else:
+            book.charge(_part(book, layer), layer.name, "ac", share * layer.dense_macs)
     for part in ("bias", "neurons", "other arithmetic"):
         book.leave(part, "not part of the convention")
