@@ -8,6 +8,7 @@ from pathlib import Path
 
 from snn_energy.costing import arithmetic, published  # noqa: F401  they register their methods
 from snn_energy.costing.methods import METHODS
+from snn_energy.costing.published_methods import reports  # noqa: F401  it registers its methods
 from snn_energy.costing.report import Report
 from snn_energy.costing.timing.estimate import latency_of
 from snn_energy.counting.counts import Trace
@@ -25,7 +26,8 @@ def price(trace: Trace, hardware: str | Path | Hardware = DEFAULT_HARDWARE, meth
     Args:
         trace: what happened.
         hardware: name of a shipped profile, path of a TOML file, or a loaded profile.
-        method: `arithmetic`, or `arithmetic-zero-skipping`; `every-operation-ac` is how some published claims count.
+        method: `arithmetic`, or `arithmetic-zero-skipping`; `every-operation-ac` is how some published claims count;
+            the complete ones of `costing.published_methods`, like `syops`.
 
     Raises:
         UsageError: unknown method or hardware.

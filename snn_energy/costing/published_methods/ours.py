@@ -1,0 +1,61 @@
+"""The counts of this package beside the published methods: see `costing.arithmetic` and `costing.published`.
+
+The terms are written from the report's rows and the rates that it uses, so that their sum is the report's total but for
+the rounding of floating-point sums, which rational numbers have not.
+"""
+
+from __future__ import annotations
+
+from snn_energy.costing.arithmetic import arithmetic, arithmetic_zero_skipping
+from snn_energy.costing.methods import Method
+from snn_energy.costing.published import mean_rate
+from snn_energy.costing.published_methods.accounts import Book, account_of, is_attention, is_first, rate
+from snn_energy.counting.counts import DETECTED, LayerCounts
+
+_PLAIN = {"add": "adds", "mul": "muls", "compare": "compares", "special": "specials"}
+"""Action -> the field of a row that counts it."""
+
+
+def _part(book: Book, layer: LayerCounts) -> str:
+    if is_attention(layer):
+        return "attention"
+    return "first layer" if is_first(layer, book.trace) else "synapses"
+
+
+def _write(book: Book, method: Method) -> None:
+    assert book.hardware is not None
+    parts = {layer.name: _part(book, layer) for layer in book.trace.layers}
+    for row in method(book.trace, book.hardware).rows:
+        if row.part == "synapses":
+            book.charge(parts[row.name], row.name, "mac", row.macs)
+            book.charge(parts[row.name], row.name, "ac", row.acs)
+            book.charge("bias", row.name, "add", row.adds)
+        elif row.part == "neurons" and book.hardware.mentions("neuron_update") and row.kind != DETECTED:
+            book.charge("neurons", row.name, "neuron_update", row.updates)
+        else:
+            part = "neurons" if row.part == "neurons" else "other arithmetic"
+            for action, counted in _PLAIN.items():
+                book.charge(part, row.name, action, getattr(row, counted))
+
+
+@account_of("arithmetic")
+def _arithmetic(book: Book) -> None:
+    _write(book, arithmetic)
+
+
+@account_of("arithmetic-zero-skipping")
+def _zero_skipping(book: Book) -> None:
+    _write(book, arithmetic_zero_skipping)
+
+
+@account_of("every-operation-ac")
+def _every_operation_ac(book: Book) -> None:
+    mean = mean_rate(book.trace)
+    for layer in book.trace.layers:
+        share = rate(layer) if layer.operand.kind != "real" else mean
+        if share is None:  # no spikes anywhere: the ANN of the comparison
+            book.charge(_part(book, layer), layer.name, "mac", layer.dense_macs)
+        else:
+            book.charge(_part(book, layer), layer.name, "ac", share * layer.dense_macs)
+    for part in ("bias", "neurons", "other arithmetic"):
+        book.leave(part, "not part of the convention")
