@@ -162,7 +162,8 @@ def layer_table(document: Document) -> LayerTable:
 
 def row_energy(row: Row) -> Fraction:
     """Energy of a row over all samples in pJ: the exact sum of its components."""
-    return sum((Fraction(row[f"{component}_pj"]) for component in COMPONENTS), Fraction())
+    parts = sum((Fraction(row[f"{component}_pj"]) for component in COMPONENTS), Fraction())
+    return parts + Fraction(row.get("memory_pj", 0))
 
 
 def energy_text(steps: int) -> str:
@@ -191,5 +192,7 @@ def _by_module(rows: Sequence[Row]) -> list[Row]:
         if kinds:
             for key in _SUMMED:
                 known[key] += row[key]
+            if "memory_pj" in row:
+                known["memory_pj"] += row["memory_pj"]
         known["kind"] = ", ".join(dict.fromkeys([*kinds, row["kind"]]))
     return list(merged.values())
