@@ -163,5 +163,5 @@ def _sizes(layer: LayerCounts, trace: Trace) -> _Sizes:
 
 
 def _likely_passes(layer: LayerCounts, samples: int, steps: int) -> int:
-    """Time steps where they divide what ran, else one: it decides the room a tensor takes, not how often it moves."""
+    """Time steps where they divide what ran, else one: it decides room and addresses, not how often a value moves."""
     return steps if layer.elements % (samples * steps) == 0 else 1
