@@ -17,7 +17,7 @@ from snn_energy.reporting.numbers import (
     percent,
     ratio,
 )
-from snn_energy.reporting.spread_facts import deserved, uncertainty_facts
+from snn_energy.reporting.spread_facts import deserved, rounded_energy, uncertainty_facts
 from snn_energy.reporting.timetable import latency_facts
 
 Fact = tuple[str, str]
@@ -211,7 +211,7 @@ def _baseline(document: Document) -> list[Fact]:
     missing = without_price(document)
     for item in document["comparison"]:
         label = labels.get(item["method"].partition("+")[0], f"ANN, {item['method']}")
-        found.append((label, _against(item, unit, missing)))
+        found.append((label, _against(document, item, unit, missing)))
     found.append(("", TWIN_NOTE))
     return found
 
@@ -245,10 +245,15 @@ def without_price(document: Document) -> list[str]:
     return [action for action in ("mac", "ac") if action in priceless]
 
 
-def _against(item: dict[str, Any], unit: tuple[str, int], missing: list[str]) -> str:
+def _against(document: Document, item: dict[str, Any], unit: tuple[str, int], missing: list[str]) -> str:
     if missing:
         return f"no ratio: this hardware has no price for {' and '.join(missing)}"
-    ann, snn = (energy(item[f"{side}_energy_per_inference_pj"], unit) for side in ("ann", "snn"))
+    values = [item[f"{side}_energy_per_inference_pj"] for side in ("ann", "snn")]
+    rounded = [rounded_energy(document, value, unit) for value in values]
+    ann, snn = (
+        energy(value, unit) if text is None else f"{text} {unit[0]}"
+        for value, text in zip(values, rounded, strict=True)
+    )
     value, low, high = item["ratio"], item["ratio_low"], item["ratio_high"]
     if value is None:
         return f"{ann}; no ratio, the SNN needs no energy"

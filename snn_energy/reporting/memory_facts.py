@@ -25,7 +25,7 @@ def memory_facts(document: Document) -> list[tuple[str, str]]:
         for value, (tensor, level) in zip(printed, spent)
         if value
     )
-    total = f"{fixed(sum(printed), ENERGY_DECIMALS)} {unit} per inference"
+    total = f"{fixed(sum(printed), ENERGY_DECIMALS)} {unit} per inference, within the rows of its layers"
     found = [("memory", f"{total}: {parts}" if parts else total)]
     found += [
         ("" if number else "assumed", text) for number, text in enumerate((_declared(document), *memory["assumptions"]))

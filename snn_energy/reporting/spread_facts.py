@@ -11,7 +11,7 @@ from fractions import Fraction
 from typing import Any
 
 from snn_energy.reporting.document import Document
-from snn_energy.reporting.numbers import energy_unit, fixed, nearest, ratio
+from snn_energy.reporting.numbers import ENERGY_DECIMALS, energy_unit, fixed, nearest, ratio
 
 DIGITS = 2
 
@@ -23,6 +23,18 @@ def deserved(document: Document) -> str | None:
         return None
     value, low, high = _rounded(spread)
     return f"{value} per inference, {low} to {high} by the published ranges of the prices"
+
+
+def rounded_energy(document: Document, pj: float | Fraction, unit: tuple[str, int]) -> str | None:
+    """An energy in `unit`, without it, with the digits that the interval of the total leaves; None without one.
+
+    Never more than the decimals that energies have without an interval.
+    """
+    spread = document.get("uncertainty")
+    if not spread or not spread["low_pj"] < spread["high_pj"]:
+        return None
+    decimals = _decimals((spread["high_pj"] - spread["low_pj"]) / unit[1] / 2)
+    return _text(Fraction(pj) / unit[1], min(decimals, ENERGY_DECIMALS))
 
 
 def uncertainty_facts(document: Document) -> list[tuple[str, str]]:

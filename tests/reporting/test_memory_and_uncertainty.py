@@ -80,6 +80,10 @@ def test_uncertainty_is_told_and_drawn() -> None:
     # 30 multiply-accumulates of one inference at 0.2 to 0.4 pJ, all else as it is.
     assert spread["high_pj"] - spread["low_pj"] == pytest.approx(30 * 0.2)
     assert [item["method"] for item in spread["cheaper"]] == ["arithmetic", "arithmetic-zero-skipping"]
+    # Half the interval is 3 pJ: one decimal, in the table as in the sentences.
+    (total,) = (line.split()[1] for line in terminal_text(document).splitlines() if line.startswith("total"))
+    assert total == f"{spread['energy_pj']:.1f}"
+    assert dict(facts(document))["energy"].startswith(f"{total} pJ per inference, {spread['low_pj']:.1f} to ")
     told = " ".join(text for _, text in facts(document))
     assert "by the published ranges of the prices" in told
     assert "energy_pj.mac (0.2 to 0.4 pJ)" in told

@@ -60,6 +60,7 @@ def _named(name: str, policy: Policy) -> str:
 def _method(name: str, base: Callable[[Trace, Hardware], Report], policy: Policy, *, skip_zeros: bool) -> Method:
     def price(trace: Trace, hardware: Hardware) -> Report:
         levels = hierarchy(hardware, policy.dram)
+        _widest(trace, hardware, policy)  # a profile without widths should be refused before the network runs
         cashier = _Cashier(levels=levels, hardware=hardware, policy=policy)
         plain = base(trace, hardware)
         rows: list[MemoryRow] = []
