@@ -35,9 +35,12 @@ def memory_facts(document: Document) -> list[tuple[str, str]]:
 
 def _declared(document: Document) -> str:
     policy = document["memory"]["policy"]
-    words = [f'reuse "{policy["reuse"]}"', f"operands that skip zeros stored as {policy['encoding']}"]
+    words = [
+        f"kept through each pass of a layer: {', '.join(policy['stays']) or 'nothing'}",
+        f"operands that skip zeros stored as {policy['encoding']}",
+    ]
     words += [text for key, text in _CHOICES.items() if policy[key]]
-    return ", ".join(words) + ": declared, for the SNN and the ANN alike"
+    return "; ".join(words) + "; declared, for the SNN and the ANN alike"
 
 
 _CHOICES = {

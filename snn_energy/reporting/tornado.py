@@ -42,6 +42,7 @@ def tornado_figure(document: Document) -> Figure:
     highs = [bar["energy_high_pj"] / size for bar in bars]
     axes.barh(rows, [value - low for low in lows], 0.6, left=lows, color=BELOW, label="low end of the price")
     axes.barh(rows, [high - value for high in highs], 0.6, left=value, color=ABOVE, label="high end of the price")
+    axes.use_sticky_edges = False  # bars that start at the frame would look as if they began at zero
     axes.axvline(value, color=LINE, linewidth=1)
     axes.set_yticks(rows, [f"{bar['price']}\n{bar['price_low_pj']:g} to {bar['price_high_pj']:g} pJ" for bar in bars])
     axes.set_ylim(len(bars) - 0.4, -0.6)

@@ -17,7 +17,8 @@ import snn_energy as se
 from snn_energy.baselines.comparison import compare
 from snn_energy.costing.memory.encodings import Frame, encoded_bits
 from snn_energy.costing.memory.levels import hierarchy
-from snn_energy.costing.memory.policy import Encoding, Policy, Reuse, parsed_policy
+from snn_energy.costing.memory.policy import Encoding, Policy, parsed_policy
+from snn_energy.counting.counts import Coverage, OperatorRecord
 from snn_energy.errors import PriceError, UsageError
 from snn_energy.hardware import Hardware, load_hardware
 from snn_energy.hardware.records import MemoryPrice
@@ -53,6 +54,13 @@ TINY = replace(
         "registers": memory_price(0.1, "register", 8, 4),
     },
 )
+
+
+REUSES = tuple(
+    tuple(kind for kind, chosen in zip(("weights", "inputs", "outputs"), choice) if chosen)
+    for choice in product((False, True), repeat=3)
+)
+"""Everything that may stay through a pass."""
 
 
 class Steps(nn.Module):
@@ -130,6 +138,16 @@ def test_without_reuse_every_operation_moves_its_values() -> None:
     assert found["second", "sums"][2:] == ((events + biases[1]) * 8,) * 2
 
 
+def test_an_event_driven_core_reads_weights_for_spikes_alone() -> None:
+    """Spikes once, sums in place, weights for each event: less than all weights in every step, if spikes are few."""
+    trace = traced()
+    events = trace.neurons[0].spikes * 4
+    found = moved(se.price(trace, TINY, "arithmetic+memory:inputs,outputs"))
+    assert found["second", "inputs"][2:] == (2 * 3 * 5,) * 2
+    assert found["second", "weights"][2:] == ((events + 2 * 3 * 4) * 8, 0)
+    assert ("second", "sums") not in found
+
+
 def test_stored_results_go_through_memory_once() -> None:
     found = moved(se.price(traced(), TINY, "arithmetic+memory:stored"))
     assert found["first", "results"][2:] == (2 * 5 * 8,) * 2
@@ -195,10 +213,10 @@ def test_a_convolution_by_nested_loops(dense: bool) -> None:
     pointers = passes * 3 * 6  # two channels; 0 to 50 spikes
     per_element = {"bitmap": (elements, looked_at), "aer": (spikes * address, hits * address)}
     per_element["csr"] = (pointers + spikes * 5, pointers + hits * 5)
-    for reuse, encoding in product(get_args(Reuse), get_args(Encoding)):
-        found = moved(se.price(trace, INT8, f"arithmetic+memory:{reuse},{encoding}"))
+    for stays, encoding in product(REUSES, get_args(Encoding)):
+        found = moved(se.price(trace, INT8, f"arithmetic+memory:{','.join(stays) or 'none'},{encoding}"))
         once, each = (elements * 8, looked_at * 8) if dense else per_element[encoding]
-        keeps = {name: reuse in (name, "all") for name in ("weights", "inputs", "outputs")}
+        keeps = {name: name in stays for name in ("weights", "inputs", "outputs")}
         assert found["conv", "inputs"][2:] == (once if keeps["inputs"] else each, once)
         read = weights * passes if keeps["weights"] else operations + biases
         assert found["conv", "weights"][2:] == (read * 8, 0)
@@ -259,7 +277,10 @@ def test_aer_beats_a_bitmap_below_one_spike_for_each_address_bit() -> None:
     assert sizes == [1020, 1024, 1030, 1024]
 
 
-OPTIONS = [",".join(words) for words in product(get_args(Reuse), get_args(Encoding), ("words", "stored"))]
+OPTIONS = [
+    ",".join(words)
+    for words in product(("none", "weights", "inputs,outputs", "all"), get_args(Encoding), ("words", "stored"))
+]
 
 
 @settings(max_examples=20)
@@ -289,7 +310,7 @@ def test_additive_in_traces(option: str) -> None:
     assert [row.read_bits for row in whole.memory.rows] == added
 
 
-@pytest.mark.parametrize("option", ["none", "weights", "inputs", "outputs", "all", "all,stored"])
+@pytest.mark.parametrize("option", ["none", "weights", "inputs,outputs", "outputs", "all", "all,stored"])
 def test_spikes_everywhere_move_the_weights_and_sums_of_an_ann(option: str) -> None:
     """One rule for both sides: at T = 1 and rate 1 only the width of the operand tells them apart."""
     layer = nn.Linear(7, 4).eval()
@@ -347,6 +368,7 @@ def test_both_sides_of_a_comparison_have_one_policy() -> None:
         ("sata-sim-int8", "arithmetic+memory:dram=hbm", "has no DRAM 'hbm'"),
         ("horowitz-45nm-fp32", "arithmetic+memory:aerr", "did you mean 'aer'"),
         ("horowitz-45nm-fp32", "arithmetic+memory:aer,csr", "decide the same"),
+        ("horowitz-45nm-fp32", "arithmetic+memory:weights,none", "'none' and another option decide the same"),
         ("horowitz-45nm-fp32", "arithmetic+memory:outputs,time-reuse", "keeps weights through the time steps"),
         ("horowitz-45nm-fp32", "arithmetic:aer", "takes no options"),
         ("horowitz-45nm-fp32", "arithmetic+memries", "did you mean 'arithmetic.memory'"),
@@ -368,6 +390,21 @@ def test_what_has_no_place_or_no_price_is_refused() -> None:
         se.price(TRACES[0], replace(TINY, operand_bits=None), "arithmetic+memory")
 
 
+def test_uncounted_work_is_bounded_with_what_it_may_move() -> None:
+    """Ten MACs at 0.23 pJ: each reads three values and writes one, at most at 100 pJ, an access of DRAM."""
+    unknown = Coverage(uncounted=(OperatorRecord(name="aten.mystery", calls=1, bound=10),))
+    low, high = se.price(replace(TRACES[0], coverage=unknown), TINY, "arithmetic+memory").energy_interval_pj
+    assert high - low == pytest.approx(10 * 0.23 + 10 * 4 * 100)
+
+
+def test_where_the_trace_holds_no_sizes_weights_are_read_for_each_operation() -> None:
+    trace = TRACES[0]
+    blurred = replace(trace, layers=tuple(replace(layer, geometry=None) for layer in trace.layers))
+    found = moved(se.price(blurred, TINY, "arithmetic+memory"))
+    assert found["first", "weights"][2] == (2 * 30 + 2 * 5) * 8
+    assert found["first", "inputs"][2:] == (2 * 6 * 8,) * 2
+
+
 def test_the_chosen_dram_is_used() -> None:
     hardware = replace(
         INT8, memory_pj={"a": memory_price(64, "dram", 8, None), "b": memory_price(640, "dram", 8, None)}
@@ -380,7 +417,7 @@ def test_the_chosen_dram_is_used() -> None:
 @given(
     policy=st.builds(
         Policy,
-        reuse=st.sampled_from(get_args(Reuse)),
+        stays=st.sampled_from(REUSES),
         encoding=st.sampled_from(get_args(Encoding)),
         words=st.booleans(),
         stored=st.booleans(),

@@ -2,20 +2,21 @@
 
 A policy is written behind the name of a method, as words between commas: `arithmetic+memory:outputs,aer,time-reuse`.
 
-| words                               | meaning                                                                      |
-|-------------------------------------|------------------------------------------------------------------------------|
-| none, weights, inputs, outputs, all | what stays beside the arithmetic through one pass of a layer (a time step):  |
-|                                     | a value that stays moves once for each pass, one that does not once for each |
-|                                     | operation; "all" (default) is the least that any machine moves               |
-| time-reuse                          | weights that stay do so through all time steps of an inference               |
-| bitmap, aer, csr                    | how operands are stored where zeros are skipped, see `encodings`             |
-| words                               | each value takes accesses of its own; default: values share them, all bits   |
-|                                     | of an access are used                                                        |
-| stored                              | sums go through memory on their way to the activation or neuron behind them; |
-|                                     | default: they are handed on                                                  |
-| trace-bits                          | values are as wide as they ran; default: the profile's operand_bits, the     |
-|                                     | width that its arithmetic is priced for                                      |
-| dram=NAME                           | the DRAM, where a profile has several; default: the first in its file        |
+| words                     | meaning                                                                                |
+|---------------------------|----------------------------------------------------------------------------------------|
+| weights, inputs, outputs, | what stays beside the arithmetic through one pass of a layer (a time step): values     |
+| all, none                 | that stay move once for each pass, all of them, used or not; those that do not, once   |
+|                           | for each operation. Default: all. "inputs,outputs" is an event-driven core, which      |
+|                           | reads weights for spikes alone: where spikes are few, it moves less than "all"         |
+| time-reuse                | weights that stay do so through all time steps of an inference                         |
+| bitmap, aer, csr          | how operands are stored where zeros are skipped, see `encodings`; default: bitmap      |
+| words                     | each value takes accesses of its own; default: values share them, all bits of an       |
+|                           | access are used                                                                        |
+| stored                    | sums go through memory on their way to the activation or neuron behind them; default:  |
+|                           | they are handed on                                                                     |
+| trace-bits                | values are as wide as they ran; default: the profile's operand_bits, the width that    |
+|                           | its arithmetic is priced for                                                           |
+| dram=NAME                 | the DRAM, where a profile has several; default: the first in its file                  |
 
 The kinds of reuse are the usual taxonomy of dataflows: V. Sze, Y.-H. Chen, T.-J. Yang, J. S. Emer, "Efficient
 Processing of Deep Neural Networks: A Tutorial and Survey", Proceedings of the IEEE 105(12), 2017, section V-B.
@@ -30,9 +31,10 @@ from typing import Any, Literal, get_args
 
 from snn_energy.errors import UsageError
 
-Reuse = Literal["none", "weights", "inputs", "outputs", "all"]
+Staying = Literal["weights", "inputs", "outputs"]
 Encoding = Literal["bitmap", "aer", "csr"]
 
+STAYING: tuple[Staying, ...] = get_args(Staying)
 _DRAM = "dram="
 
 
@@ -40,7 +42,8 @@ _DRAM = "dram="
 class Policy:
     """See the module for the meaning of each choice."""
 
-    reuse: Reuse = "all"
+    stays: tuple[Staying, ...] = STAYING
+    """In the order of STAYING."""
     encoding: Encoding = "bitmap"
     time_reuse: bool = False
     words: bool = False
@@ -48,28 +51,30 @@ class Policy:
     trace_bits: bool = False
     dram: str | None = None
 
-    def keeps(self, what: Literal["weights", "inputs", "outputs"]) -> bool:
+    def keeps(self, what: Staying) -> bool:
         """Whether values of this kind stay beside the arithmetic through a pass."""
-        return self.reuse in (what, "all")
+        return what in self.stays
 
     @property
     def text(self) -> str:
         """The words of all that differs from the default, in one order; empty where nothing does."""
         default = Policy()
-        changed = {
-            f.name: getattr(self, f.name) for f in fields(self) if getattr(self, f.name) != getattr(default, f.name)
-        }
-        return ",".join(word for word, choice in _WORDS.items() if choice.items() <= changed.items()) + (
-            "" if self.dram is None else f"{',' if changed.keys() - {'dram'} else ''}{_DRAM}{self.dram}"
-        )
+        words: list[str] = [] if self.stays == STAYING else [*self.stays] or [_NONE]
+        words += [
+            word
+            for word, choice in _WORDS.items()
+            if all(getattr(self, key) == value != getattr(default, key) for key, value in choice.items())
+        ]
+        return ",".join(words if self.dram is None else [*words, f"{_DRAM}{self.dram}"])
 
     def to_dict(self) -> dict[str, Any]:
         """The choices as plain values."""
-        return {f.name: getattr(self, f.name) for f in fields(self)}
+        return {f.name: getattr(self, f.name) for f in fields(self)} | {"stays": list(self.stays)}
 
 
+_ALL, _NONE = "all", "none"
+_STAYS: Mapping[str, tuple[Staying, ...]] = {_ALL: STAYING, _NONE: (), **{kind: (kind,) for kind in STAYING}}
 _WORDS: Mapping[str, dict[str, Any]] = {
-    **{word: {"reuse": word} for word in get_args(Reuse)},
     **{word: {"encoding": word} for word in get_args(Encoding)},
     "time-reuse": {"time_reuse": True},
     "words": {"words": True},
@@ -85,19 +90,33 @@ def parsed_policy(text: str) -> Policy:
         UsageError: an unknown word, two words for one choice, or time reuse of weights that do not stay.
     """
     chosen: dict[str, Any] = {}
+    staying: dict[str, tuple[Staying, ...]] = {}
     for word in filter(None, (part.strip() for part in text.split(","))):
+        if word in _STAYS:
+            if word in staying or (staying and {_ALL, _NONE} & {word, *staying}):
+                raise _twice(word, text)
+            staying[word] = _STAYS[word]
+            continue
         choice = {"dram": word.removeprefix(_DRAM)} if word.startswith(_DRAM) else _WORDS.get(word)
         if choice is None:
-            close = get_close_matches(word, _WORDS, n=1)
+            known = (*_STAYS, *_WORDS)
+            close = get_close_matches(word, known, n=1)
             meant = f"did you mean {close[0]!r}? " if close else ""
-            raise UsageError(f"memory: unknown option {word!r}; {meant}known: {', '.join(_WORDS)}, {_DRAM}NAME")
+            raise UsageError(f"memory: unknown option {word!r}; {meant}known: {', '.join(known)}, {_DRAM}NAME")
         if choice.keys() & chosen.keys():
-            raise UsageError(f"memory: {word!r} and another option decide the same in {text!r}; give one of them")
+            raise _twice(word, text)
         chosen |= choice
+    if staying:
+        found = {kind for kinds in staying.values() for kind in kinds}
+        chosen["stays"] = tuple(kind for kind in STAYING if kind in found)
     policy = Policy(**chosen)
     if policy.time_reuse and not policy.keeps("weights"):
         raise UsageError(
-            f'memory: time-reuse keeps weights through the time steps, but reuse "{policy.reuse}" lets them go within '
-            'one; add "weights" or "all", or leave time-reuse out'
+            f"memory: time-reuse keeps weights through the time steps, but {text!r} lets them go within one; add "
+            '"weights", or leave time-reuse out'
         )
     return policy
+
+
+def _twice(word: str, text: str) -> UsageError:
+    return UsageError(f"memory: {word!r} and another option decide the same in {text!r}; give one of them")
