@@ -201,7 +201,14 @@ def test_no_trace_at_all_is_wrong_usage(run):
 
 
 @pytest.mark.parametrize(
-    "options", [[], ["--json"], ["--format", "md"], ["first.json", "--hardware", "horowitz-45nm-int8"]]
+    "options",
+    [
+        [],
+        ["--json"],
+        ["--format", "md"],
+        ["first.json", "--hardware", "horowitz-45nm-int8"],
+        ["--method", "arithmetic+memory", "--uncertainty"],
+    ],
 )
 def test_pricing_needs_no_torch(folder, options):
     code = (

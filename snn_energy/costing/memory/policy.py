@@ -1,6 +1,6 @@
 """What is reused, how spikes are stored and how wide values are: declared, and the same for the SNN and its ANN.
 
-A policy is written behind the name of a method, as words between commas: `arithmetic+memory:outputs,aer,time-reuse`.
+A policy is written behind the name of a method, as words between commas: `arithmetic+memory:weights,aer,time-reuse`.
 
 | words                     | meaning                                                                                |
 |---------------------------|----------------------------------------------------------------------------------------|

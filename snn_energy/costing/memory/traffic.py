@@ -1,7 +1,7 @@
 """Values that each part of a network moves, under a policy: the same rules for the SNN and its ANN.
 
-An operation is what the arithmetic method charges: an event where zeros are skipped (spikes, everywhere), a connection
-where they are not (real-valued operands of a dense machine). Over all samples:
+An operation is an event where zeros are skipped (spikes, everywhere; an integer spike is one event, however many
+accumulates it costs), and a connection where they are not (real-valued operands of a dense machine). Over all samples:
 
 | tensor  | reads, while it stays                     | reads, where it does not         | writes                |
 |---------|-------------------------------------------|----------------------------------|-----------------------|
