@@ -34,6 +34,7 @@ def plot_command(
     """Draw a figure of a saved JSON report.
 
     layers: energy of every layer, SNN beside ANN, and the spike rate of every layer.
+    tornado: what the published range of each price does to the energy; of a report made with --uncertainty.
 
     \b
     Examples:

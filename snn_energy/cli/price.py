@@ -13,6 +13,7 @@ from snn_energy.cli.rendering import (
     FormatOption,
     JsonOption,
     OutputOption,
+    UncertaintyOption,
     check_writable,
     chosen_format,
     deliver,
@@ -45,7 +46,10 @@ def price_command(
     hardware: Annotated[
         str, typer.Option(metavar="NAME|PATH", help="Hardware profile: what each action costs.")
     ] = "horowitz-45nm-fp32",
-    method: Annotated[str, typer.Option(metavar="NAME", help="How energies are computed.")] = "arithmetic",
+    method: Annotated[
+        str, typer.Option(metavar="NAME", help="How energies are computed: arithmetic, arithmetic+memory, ...")
+    ] = "arithmetic",
+    uncertainty: UncertaintyOption = False,
     format: FormatOption = None,
     json: JsonOption = False,
     output: OutputOption = None,
@@ -59,6 +63,7 @@ def price_command(
     Examples:
       snn-energy profile fashion-cnn --trace counts.json.gz
       snn-energy price counts.json.gz --hardware horowitz-45nm-int8
+      snn-energy price counts.json.gz --method arithmetic+memory:outputs,aer --uncertainty
       snn-energy price part1.json part2.json --json --output report.json
     """
     form = chosen_format(format, json, output)
@@ -70,7 +75,12 @@ def price_command(
 
     prices = load_hardware(hardware)
     report = price(_merged(traces), prices, method)
-    deliver({**report.to_dict(), **NOT_IN_A_TRACE}, form, output)
+    document = {**report.to_dict(), **NOT_IN_A_TRACE}
+    if uncertainty:
+        from snn_energy.reporting.spread import uncertainty_key
+
+        document |= uncertainty_key(report)
+    deliver(document, form, output)
 
 
 def _refuse_clashes(traces: Sequence[Path], output: Path | None) -> None:

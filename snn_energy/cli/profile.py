@@ -15,6 +15,7 @@ from snn_energy.cli.rendering import (
     FormatOption,
     JsonOption,
     OutputOption,
+    UncertaintyOption,
     check_writable,
     chosen_format,
     deliver,
@@ -43,7 +44,9 @@ def profile_command(
     hardware: Annotated[
         str, typer.Option(metavar="NAME|PATH", help="Hardware profile: what each action costs.")
     ] = "horowitz-45nm-fp32",
-    method: Annotated[str, typer.Option(metavar="NAME", help="How energies are computed.")] = "arithmetic",
+    method: Annotated[
+        str, typer.Option(metavar="NAME", help="How energies are computed: arithmetic, arithmetic+memory, ...")
+    ] = "arithmetic",
     data: Annotated[
         str | None,
         typer.Option(
@@ -129,6 +132,7 @@ def profile_command(
     ] = None,
     device: Annotated[str, typer.Option(metavar="cpu|cuda", help="Where the network runs.")] = "cpu",
     strict: Annotated[bool, typer.Option("--strict", help="Fail if any work is not counted or not priced.")] = False,
+    uncertainty: UncertaintyOption = False,
     format: FormatOption = None,
     json: JsonOption = False,
     output: OutputOption = None,
@@ -264,6 +268,10 @@ def profile_command(
             if not speaks:
                 return
             document = assessment.to_dict()
+            if uncertainty:
+                from snn_energy.reporting.spread import uncertainty_key
+
+                document |= uncertainty_key(assessment.report, assessment.comparisons)
             if trace is not None:
                 from snn_energy.counting.tracefile import save_trace
 

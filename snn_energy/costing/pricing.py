@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from difflib import get_close_matches
 from pathlib import Path
 
 from snn_energy.costing import arithmetic, published  # noqa: F401  they register their methods
-from snn_energy.costing.methods import METHODS
-from snn_energy.costing.published_methods import reports  # noqa: F401  it registers its methods
+from snn_energy.costing.memory import pricing_memory  # noqa: F401  likewise
+from snn_energy.costing.methods import find_method
+from snn_energy.costing.published_methods import reports  # noqa: F401  likewise
 from snn_energy.costing.report import Report
 from snn_energy.costing.timing.estimate import latency_of
 from snn_energy.counting.counts import Trace
 from snn_energy.counting.samples import each_sample
-from snn_energy.errors import TraceError, UsageError
+from snn_energy.errors import TraceError
 from snn_energy.hardware import Hardware, load_hardware
 
 DEFAULT_HARDWARE = "horowitz-45nm-fp32"
@@ -26,8 +26,10 @@ def price(trace: Trace, hardware: str | Path | Hardware = DEFAULT_HARDWARE, meth
     Args:
         trace: what happened.
         hardware: name of a shipped profile, path of a TOML file, or a loaded profile.
-        method: `arithmetic`, or `arithmetic-zero-skipping`; `every-operation-ac` is how some published claims count;
-            the complete ones of `costing.published_methods`, like `syops`.
+        method: `arithmetic`, or `arithmetic-zero-skipping`; `every-operation-ac` is how some published claims count,
+            and so are the complete ones of `costing.published_methods`, like `syops`.
+            `arithmetic+memory` and `arithmetic-zero-skipping+memory` add the traffic of weights, inputs, sums and
+            states, with options behind a colon: see `costing.memory.policy`.
 
     Raises:
         UsageError: unknown method or hardware.
@@ -36,11 +38,7 @@ def price(trace: Trace, hardware: str | Path | Hardware = DEFAULT_HARDWARE, meth
     """
     if not trace.samples:
         raise TraceError("price: the trace holds no sample; trace at least one before pricing")
-    chosen = METHODS.get(method)
-    if chosen is None:
-        close = get_close_matches(method, METHODS, n=1)
-        meant = f"did you mean {close[0]!r}? " if close else ""
-        raise UsageError(f"price: unknown method {method!r}; {meant}known: {', '.join(sorted(METHODS))}")
+    chosen = find_method(method)
     profile = hardware if isinstance(hardware, Hardware) else load_hardware(hardware)
     report = chosen(trace, profile)
     if profile.latency is not None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 from snn_energy.costing.distribution import Distribution, distribution
+from snn_energy.costing.memory.records import MemoryUse
 from snn_energy.costing.timing.latency_records import Latency
 from snn_energy.counting.counts import Trace, record_fields
 from snn_energy.hardware import Hardware
@@ -20,6 +21,8 @@ FORMAT = 1
 
 COMPONENTS = ("mac", "ac", "neuron", "other")
 """Parts an energy splits into: multiply-accumulates, accumulates, neuron updates, all other arithmetic."""
+MEMORY = "memory"
+"""One more part, of the methods that count it: moving data."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,11 +58,13 @@ class ReportRow:
     ac_pj: float = 0.0
     neuron_pj: float = 0.0
     other_pj: float = 0.0
+    memory_pj: float | None = None
+    """None where the method leaves memory out: unknown, not zero."""
 
     @property
     def energy_pj(self) -> float:
         """Sum of the components."""
-        return self.mac_pj + self.ac_pj + self.neuron_pj + self.other_pj
+        return self.mac_pj + self.ac_pj + self.neuron_pj + self.other_pj + (self.memory_pj or 0.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +91,8 @@ class Report:
     """Energy of each sample, in the order of the data; None for a trace without per-sample records."""
     latency: Latency | None = None
     """How long one inference takes; None on profiles without a [latency] table."""
+    memory: MemoryUse | None = None
+    """Where each tensor lies and what moving it costs; None where the method leaves memory out."""
 
     @property
     def distribution(self) -> Distribution | None:
@@ -109,8 +116,9 @@ class Report:
 
     @property
     def components_pj(self) -> Mapping[str, float]:
-        """Energy by component, in the order of COMPONENTS."""
-        return {name: sum(getattr(row, f"{name}_pj") for row in self.rows) for name in COMPONENTS}
+        """Energy by component, in the order of COMPONENTS; "memory" behind them where the method has it."""
+        found = {name: sum(getattr(row, f"{name}_pj") for row in self.rows) for name in COMPONENTS}
+        return found if self.memory is None else {**found, MEMORY: sum(row.memory_pj or 0.0 for row in self.rows)}
 
     @property
     def latency_cycles(self) -> int | None:
@@ -139,7 +147,7 @@ class Report:
         """One row for each layer and part; columns are the fields of `ReportRow` plus `energy_pj`."""
         import pandas as pd
 
-        columns = [field.name for field in fields(ReportRow)]
+        columns = [field.name for field in fields(ReportRow) if self.memory is not None or field.name != "memory_pj"]
         table = [[getattr(row, name) for name in columns] + [row.energy_pj] for row in self.rows]
         return pd.DataFrame(table, columns=[*columns, "energy_pj"])
 
@@ -171,8 +179,9 @@ class Report:
                 "latency_cycles": self.latency_cycles,
             },
             **self._latency(),
+            **({} if self.memory is None else {"memory": self.memory.to_dict()}),
             "distribution": None if spread is None else {**record_fields(spread), "precision": spread.precision},
-            "rows": [{**record_fields(row), "energy_pj": row.energy_pj} for row in self.rows],
+            "rows": [{**_fields(row), "energy_pj": row.energy_pj} for row in self.rows],
             "neurons": [
                 {
                     **record_fields(neuron),
@@ -202,3 +211,8 @@ class Report:
     def to_json(self, indent: int | None = 2) -> str:
         """The report as JSON text with a final newline; identical for identical input."""
         return json.dumps(self.to_dict(), indent=indent, allow_nan=False) + "\n"
+
+
+def _fields(row: ReportRow) -> dict[str, Any]:
+    """Fields of a row, that of memory only where the method has it: other reports stay as they were."""
+    return {name: value for name, value in record_fields(row).items() if name != "memory_pj" or value is not None}

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, field
 
 from snn_energy.costing.distribution import distribution
-from snn_energy.costing.methods import METHODS
+from snn_energy.costing.methods import find_method
 from snn_energy.counting.counts import Trace
 from snn_energy.counting.samples import blank, each_sample
 from snn_energy.errors import UsageError
@@ -60,7 +60,7 @@ class Stopper:
         common = blank(so_far)
         if common != self._common:
             self._common, self._energies = common, []
-        price = METHODS[self.method]
+        price = find_method(self.method)
         new = each_sample(so_far, start=len(self._energies))
         self._energies += [price(sample, self.hardware).energy_pj for sample in new]
         precision = distribution(self._energies).precision

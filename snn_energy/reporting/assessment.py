@@ -23,6 +23,9 @@ folder, no date and no version, so that equal counts give equal bytes on every m
 | both_countings         | of the windowed networks only: synaptic energies of one inference,        |
 |                        | {strict_pj, published_pj, dense_ann_pj, strict_ratio, published_ratio},   |
 |                        | see `costing.published`                                                   |
+| memory                 | with a method of memory: its policy, levels, and the traffic of each      |
+|                        | tensor, see `costing.memory`; rows then have `memory_pj` as well          |
+| uncertainty            | where asked for: see `costing.uncertainty`                                |
 """
 
 from __future__ import annotations
@@ -39,6 +42,7 @@ from torch import nn
 from snn_energy.baselines.comparison import Comparison, compare
 from snn_energy.baselines.second_opinion import SecondOpinion, second_opinion
 from snn_energy.baselines.twin import TIME_ATTRIBUTES, ann_twin, at_one_step, steps_kept
+from snn_energy.costing.memory.pricing_memory import compared_methods
 from snn_energy.costing.pricing import DEFAULT_HARDWARE, DEFAULT_METHOD, price
 from snn_energy.costing.published import BothCountings, both_countings
 from snn_energy.costing.report import Report
@@ -96,12 +100,12 @@ class Assessment:
     @property
     def report_zero_skipping(self) -> Report | None:
         """The SNN where zeros of real-valued operands cost nothing either; None without a baseline."""
-        return next((c.report for c in self.comparisons if c.report.method == ZERO_SKIPPING), None)
+        return next((c.report for c in self.comparisons if c.report.method.startswith(ZERO_SKIPPING)), None)
 
     @property
     def baseline_zero_skipping(self) -> Report | None:
         """The twin where zeros cost nothing; None without a baseline."""
-        return next((c.baseline for c in self.comparisons if c.baseline.method == ZERO_SKIPPING), None)
+        return next((c.baseline for c in self.comparisons if c.baseline.method.startswith(ZERO_SKIPPING)), None)
 
     def to_dict(self) -> dict[str, Any]:
         """The assessment as plain values, ready for JSON; the key order is fixed."""
@@ -155,7 +159,8 @@ def assess(
         batches: makes the batches anew for each pass; inputs `n ...` (layout "N"), `t n ...` ("TN") or
             `n t ...` ("NT"); labels `n` give the accuracy, from the same pass.
         hardware: name of a shipped profile, path of a TOML file, or a loaded profile.
-        method: of the report and its baseline; the comparisons are always by both methods.
+        method: of the report and its baseline; the comparisons are always by both methods, with memory (and its
+            options) where this one has it.
         layout: where samples and time steps are.
         still: what the twin is fed in place of the mean of `batches` over time: the images that an encoder made spikes
             of, with a time axis of size 1. The mean of spikes is a small multiple of 1/T, which no ANN is fed.
@@ -263,7 +268,8 @@ def assess(
         **named,
         baseline=twin_report,
         comparisons=tuple(
-            compare(price(totals, profile, each), price(twin_facts, profile, each)) for each in (DENSE, ZERO_SKIPPING)
+            compare(price(totals, profile, each), price(twin_facts, profile, each))
+            for each in compared_methods(method) or (DENSE, ZERO_SKIPPING)
         ),
         second_opinion=opinion,
         second_opinion_missing=missing,

@@ -7,6 +7,7 @@ from typing import Any
 
 from snn_energy.costing.published import EVERY_OPERATION_AC
 from snn_energy.reporting.document import Document
+from snn_energy.reporting.memory_facts import memory_facts
 from snn_energy.reporting.numbers import (
     ENERGY_DECIMALS,
     apportion,
@@ -16,12 +17,16 @@ from snn_energy.reporting.numbers import (
     percent,
     ratio,
 )
+from snn_energy.reporting.spread_facts import deserved, rounded_energy, uncertainty_facts
 from snn_energy.reporting.timetable import latency_facts
 
 Fact = tuple[str, str]
 """A label and its sentence."""
 
-COMPONENTS = (("mac", "MACs"), ("ac", "ACs"), ("neuron", "neuron updates"), ("other", "other arithmetic"))
+COMPONENTS = (
+    ("mac", "MACs"), ("ac", "ACs"), ("neuron", "neuron updates"), ("other", "other arithmetic"), ("memory", "memory"),
+)  # fmt: skip
+"""Parts of the energy and their names; the last one is missing from reports whose method leaves memory out."""
 COMPARED = (("arithmetic", "ANN, dense"), ("arithmetic-zero-skipping", "ANN, zero-skipping"))
 
 CONVENTIONS = {
@@ -51,6 +56,8 @@ def facts(document: Document) -> list[Fact]:
     return [
         *_accuracy(document),
         _energy(document),
+        *uncertainty_facts(document),
+        *memory_facts(document),
         *_convention(document),
         *_repeated(document),
         *_distribution(document),
@@ -103,7 +110,8 @@ def _accuracy(document: Document) -> list[Fact]:
 def _energy(document: Document) -> Fact:
     samples: int = document["samples"]
     parts = [
-        sum((Fraction(row[f"{key}_pj"]) for row in document["rows"]), Fraction()) / samples for key, _ in COMPONENTS
+        sum((Fraction(row.get(f"{key}_pj", 0)) for row in document["rows"]), Fraction()) / samples
+        for key, _ in COMPONENTS
     ]
     unit, size = energy_unit(sum(parts, Fraction()))
     printed = apportion([part / size * 10**ENERGY_DECIMALS for part in parts])
@@ -113,6 +121,8 @@ def _energy(document: Document) -> Fact:
         for value, (_, label) in zip(printed, COMPONENTS, strict=True)
         if value
     )
+    if (rounded := deserved(document)) is not None:
+        return "energy", rounded
     text = f"{fixed(steps, ENERGY_DECIMALS)} {unit} per inference"
     return "energy", f"{text} = {split}" if split else text
 
@@ -200,8 +210,8 @@ def _baseline(document: Document) -> list[Fact]:
     unit = energy_unit(document["totals"]["energy_per_inference_pj"])
     missing = without_price(document)
     for item in document["comparison"]:
-        label = labels.get(item["method"], f"ANN, {item['method']}")
-        found.append((label, _against(item, unit, missing)))
+        label = labels.get(item["method"].partition("+")[0], f"ANN, {item['method']}")
+        found.append((label, _against(document, item, unit, missing)))
     found.append(("", TWIN_NOTE))
     return found
 
@@ -235,10 +245,15 @@ def without_price(document: Document) -> list[str]:
     return [action for action in ("mac", "ac") if action in priceless]
 
 
-def _against(item: dict[str, Any], unit: tuple[str, int], missing: list[str]) -> str:
+def _against(document: Document, item: dict[str, Any], unit: tuple[str, int], missing: list[str]) -> str:
     if missing:
         return f"no ratio: this hardware has no price for {' and '.join(missing)}"
-    ann, snn = (energy(item[f"{side}_energy_per_inference_pj"], unit) for side in ("ann", "snn"))
+    values = [item[f"{side}_energy_per_inference_pj"] for side in ("ann", "snn")]
+    rounded = [rounded_energy(document, value, unit) for value in values]
+    ann, snn = (
+        energy(value, unit) if text is None else f"{text} {unit[0]}"
+        for value, text in zip(values, rounded, strict=True)
+    )
     value, low, high = item["ratio"], item["ratio_low"], item["ratio_high"]
     if value is None:
         return f"{ann}; no ratio, the SNN needs no energy"

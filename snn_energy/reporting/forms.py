@@ -107,7 +107,38 @@ LATENCY: Fields = {
 }
 LATENCY_ROW: Fields = {**TIMES, "name": TEXT, "passes": _or_null(WHOLE), "note": _or_null(TEXT)}
 
+MEMORY: Fields = {"assumptions": TEXTS}
+MEMORY_ROW: Fields = {
+    **dict.fromkeys(("name", "part", "tensor", "level"), TEXT),
+    **dict.fromkeys(("footprint_bits", "read_bits", "write_bits"), WHOLE),
+    "energy_pj": ENERGY,
+}
+MEMORY_LEVEL: Fields = {
+    "name": TEXT,
+    "size_bytes": _or_null(COUNT),
+    "access_bits": COUNT,
+    "read_pj": _or_null(ENERGY),
+    "write_pj": _or_null(ENERGY),
+}
+UNCERTAINTY: Fields = {
+    **dict.fromkeys(("energy_pj", "low_pj", "high_pj", "mean_pj", "sd_pj", "p05_pj", "p95_pj"), ENERGY),
+    "draws": COUNT,
+    "seed": WHOLE,
+    "without_range": TEXTS,
+}
+TORNADO: Fields = {
+    "price": TEXT,
+    **dict.fromkeys(("price_pj", "price_low_pj", "price_high_pj", "energy_low_pj", "energy_high_pj"), ENERGY),
+}
+CHEAPER: Fields = {
+    "method": TEXT,
+    "probability": SHARE,
+    **dict.fromkeys(("ratio_low", "ratio_high"), _or_null(SHARE)),
+}
+
 OPTIONAL: Mapping[str, Fields] = {
+    "memory": MEMORY,
+    "uncertainty": UNCERTAINTY,
     "latency": LATENCY,
     "distribution": DISTRIBUTION,
     "stopping": STOPPING,
@@ -121,6 +152,10 @@ LISTS: Mapping[tuple[str, ...], Fields] = {
     ("unpriced",): UNPRICED,
     ("comparison",): COMPARISON,
     ("latency", "rows"): LATENCY_ROW,
+    ("memory", "rows"): MEMORY_ROW,
+    ("memory", "levels"): MEMORY_LEVEL,
+    ("uncertainty", "tornado"): TORNADO,
+    ("uncertainty", "cheaper"): CHEAPER,
     ("second_opinion", "rows"): OPINION_ROW,
     ("coverage", "counted"): OPERATOR,
     ("coverage", "free"): OPERATOR,
@@ -140,6 +175,8 @@ def _misfits(document: Mapping[str, Any]) -> Iterator[str]:
     rows = document.get("rows")
     yield from _wrong_items(rows, ROW, "rows")
     for number, row in enumerate(rows or ()):
+        if "memory_pj" in row:
+            yield from _wrong(row, {"memory_pj": ENERGY}, f"rows[{number}].")
         if set(row) != set(document["rows"][0]):  # they are the columns of a CSV file
             yield f"rows[{number}] must have the keys of rows[0]"
     for key in ("totals", "coverage"):

@@ -21,6 +21,7 @@ from snn_energy.reporting.numbers import (
     nearest,
     per_inference,
 )
+from snn_energy.reporting.spread_facts import rounded_energy
 
 Row = dict[str, Any]
 
@@ -79,6 +80,8 @@ class LayerTable:
 
     unit: str
     sections: tuple[Section, ...]
+    total: str
+    """Total energy as text: the sum of the printed rows, or what the interval of the prices leaves of it."""
 
     @property
     def energy(self) -> int:
@@ -157,12 +160,15 @@ def layer_table(document: Document) -> LayerTable:
                     lines=lines,
                 )
             )
-    return LayerTable(unit=unit, sections=tuple(sections))
+    summed = energy_text(sum(section.energy for section in sections))
+    deserved = rounded_energy(document, total, (unit, size))
+    return LayerTable(unit=unit, sections=tuple(sections), total=summed if deserved is None else deserved)
 
 
 def row_energy(row: Row) -> Fraction:
     """Energy of a row over all samples in pJ: the exact sum of its components."""
-    return sum((Fraction(row[f"{component}_pj"]) for component in COMPONENTS), Fraction())
+    parts = sum((Fraction(row[f"{component}_pj"]) for component in COMPONENTS), Fraction())
+    return parts + Fraction(row.get("memory_pj", 0))
 
 
 def energy_text(steps: int) -> str:
@@ -191,5 +197,7 @@ def _by_module(rows: Sequence[Row]) -> list[Row]:
         if kinds:
             for key in _SUMMED:
                 known[key] += row[key]
+            if "memory_pj" in row:
+                known["memory_pj"] += row["memory_pj"]
         known["kind"] = ", ".join(dict.fromkeys([*kinds, row["kind"]]))
     return list(merged.values())

@@ -17,7 +17,7 @@ def markdown(document: Document) -> str:
     table = layer_table(document)
     blocks = [f"# {_escaped(headline(document))}"]
     blocks += [_section(section, table.unit) for section in table.sections]
-    blocks.append(f"**Total: {energy_text(table.energy)} {table.unit} per inference.** {_escaped(legend())}")
+    blocks.append(f"**Total: {table.total} {table.unit} per inference.** {_escaped(legend())}")
     times = timetable(document)
     if times is not None:
         blocks.append(_times(times))

@@ -18,6 +18,7 @@ from snn_energy.reporting.document import Document
 from snn_energy.reporting.facts import headline, without_price
 from snn_energy.reporting.layout import row_energy
 from snn_energy.reporting.numbers import energy, energy_unit
+from snn_energy.reporting.tornado import tornado_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -73,7 +74,7 @@ def layers_figure(document: Document) -> Figure:
     return figure
 
 
-KINDS: dict[str, Callable[[Document], Figure]] = {"layers": layers_figure}
+KINDS: dict[str, Callable[[Document], Figure]] = {"layers": layers_figure, "tornado": tornado_figure}
 """Kind of figure -> what draws it. To add one: a function from a report to a figure, and a row here."""
 
 

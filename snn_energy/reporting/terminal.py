@@ -53,7 +53,7 @@ class _Grid:
 
     def total(self, table: LayerTable) -> list[str]:
         row = ["total", *([""] * (7 if self.wide else 5))]
-        return [*row, energy_text(table.energy), share_text(table.share)]
+        return [*row, table.total, share_text(table.share)]
 
     @property
     def left(self) -> int:

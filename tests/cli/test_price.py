@@ -201,7 +201,14 @@ def test_no_trace_at_all_is_wrong_usage(run):
 
 
 @pytest.mark.parametrize(
-    "options", [[], ["--json"], ["--format", "md"], ["first.json", "--hardware", "horowitz-45nm-int8"]]
+    "options",
+    [
+        [],
+        ["--json"],
+        ["--format", "md"],
+        ["first.json", "--hardware", "horowitz-45nm-int8"],
+        ["--method", "arithmetic+memory", "--uncertainty"],
+    ],
 )
 def test_pricing_needs_no_torch(folder, options):
     code = (
@@ -216,3 +223,40 @@ def test_pricing_needs_no_torch(folder, options):
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, cwd=folder)
     assert done.stderr == "0 []\n"
     assert "SpikingCNN" in done.stdout
+
+
+def test_memory_and_uncertainty_by_name(run, folder):
+    done = run("price", "t.json", "--method", "arithmetic+memory:outputs,aer", "--uncertainty", "--json")
+    assert done.exit_code == 0, done.output
+    report = json.loads(done.stdout)
+    expected = price(load_trace(folder / "t.json"), "horowitz-45nm-fp32", "arithmetic+memory:outputs,aer")
+    assert report["totals"]["energy_pj"] == expected.energy_pj
+    assert report["method"] == "arithmetic+memory:outputs,aer"
+    assert report["memory"]["policy"]["encoding"] == "aer"
+    # Nothing of so small a network lies in DRAM, the one price of this profile with a range.
+    assert report["uncertainty"]["low_pj"] == report["uncertainty"]["high_pj"]
+    assert "memory_pj.sram-8kb" in report["uncertainty"]["without_range"]
+
+
+def test_memory_is_refused_in_one_line(run):
+    done = run("price", "t.json", "--method", "arithmetic+memory", "--hardware", "truenorth-total")
+    assert done.exit_code != 0
+    assert "contains memory already" in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_profile_compares_with_memory_and_says_how_sure(run):
+    done = run(*PROFILE, "--method", "arithmetic+memory", "--uncertainty", "--json")
+    assert done.exit_code == 0, done.output
+    report = json.loads(done.stdout)
+    assert [item["method"] for item in report["comparison"]] == [
+        "arithmetic+memory",
+        "arithmetic-zero-skipping+memory",
+    ]
+    assert [item["method"] for item in report["uncertainty"]["cheaper"]] == [
+        item["method"] for item in report["comparison"]
+    ]
+    assert (
+        report["comparison"][0]["ann_energy_per_inference_pj"]
+        == report["baseline"]["totals"]["energy_per_inference_pj"]
+    )
