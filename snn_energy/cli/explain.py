@@ -10,6 +10,7 @@ import typer
 
 from snn_energy.cli.columns import prose, table_lines
 from snn_energy.cli.console import emit_json, print_line, progress, stdout_console
+from snn_energy.cli.options import DataDirOption, DataOption, FirstSamplesOption, JsonOption, SplitOption
 
 if TYPE_CHECKING:
     from snn_energy.costing.published_methods.explanation import Explanation
@@ -36,22 +37,10 @@ def explain_command(
             show_default=False,
         ),
     ] = None,
-    data: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME|PATH",
-            help="Data set, folder of images, .npy, .npz or .pt; default: the checkpoint's own.",
-            show_default=False,
-        ),
-    ] = None,
-    split: Annotated[str, typer.Option(metavar="train|test", help="Split of a named data set.")] = "test",
-    data_dir: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="Where a named data set lies.", show_default=False)
-    ] = None,
-    samples: Annotated[
-        int | None,
-        typer.Option(metavar="N", help="Only the first N samples; default: 1000, or all if fewer.", show_default=False),
-    ] = None,
+    data: DataOption = None,
+    split: SplitOption = "test",
+    data_dir: DataDirOption = None,
+    samples: FirstSamplesOption = None,
     between: Annotated[
         str | None,
         typer.Option(
@@ -60,7 +49,7 @@ def explain_command(
             show_default=False,
         ),
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON; energies in pJ.")] = False,
+    json: JsonOption = False,
 ) -> None:
     """Price a network by every published method, and explain.
 

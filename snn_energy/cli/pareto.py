@@ -11,6 +11,14 @@ import typer
 
 from snn_energy.cli.columns import prose, table_lines
 from snn_energy.cli.console import emit_json, print_line, progress, stdout_console
+from snn_energy.cli.options import (
+    BatchSizeOption,
+    DataDirOption,
+    HardwareOption,
+    JsonOption,
+    SamplesOption,
+    SplitOption,
+)
 from snn_energy.cli.rendering import check_writable
 
 if TYPE_CHECKING:
@@ -36,18 +44,12 @@ def pareto_command(
             show_default=False,
         ),
     ] = None,
-    split: Annotated[str, typer.Option(metavar="train|test", help="Split of a named data set.")] = "test",
-    data_dir: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="Where a named data set lies.", show_default=False)
-    ] = None,
-    samples: Annotated[
-        int | None, typer.Option(metavar="N", help="Only the first N samples; default: all.", show_default=False)
-    ] = None,
-    batch_size: Annotated[int, typer.Option(metavar="N", help="Samples per call.")] = 250,
-    hardware: Annotated[
-        str, typer.Option(metavar="NAME|PATH", help="Hardware profile: what each action costs.")
-    ] = "horowitz-45nm-fp32",
-    json: Annotated[bool, typer.Option("--json", help="Print JSON; energies in pJ.")] = False,
+    split: SplitOption = "test",
+    data_dir: DataDirOption = None,
+    samples: SamplesOption = None,
+    batch_size: BatchSizeOption = 250,
+    hardware: HardwareOption = "horowitz-45nm-fp32",
+    json: JsonOption = False,
     plot: Annotated[
         Path | None,
         typer.Option("--plot", "--svg", metavar="FILE", help="Draw into a .png, .svg or .pdf.", show_default=False),

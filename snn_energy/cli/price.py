@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from snn_energy.cli.console import print_line
+from snn_energy.cli.options import HardwareOption
 from snn_energy.cli.rendering import (
     FormatOption,
     JsonOption,
@@ -43,9 +44,7 @@ def price_command(
         list[Path],
         typer.Argument(metavar="TRACE", help="Trace files of one network; several are merged exactly."),
     ],
-    hardware: Annotated[
-        str, typer.Option(metavar="NAME|PATH", help="Hardware profile: what each action costs.")
-    ] = "horowitz-45nm-fp32",
+    hardware: HardwareOption = "horowitz-45nm-fp32",
     method: Annotated[
         str, typer.Option(metavar="NAME", help="How energies are computed: arithmetic, arithmetic+memory, ...")
     ] = "arithmetic",

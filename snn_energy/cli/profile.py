@@ -11,6 +11,7 @@ import typer
 
 from snn_energy.cli.console import print_line, progress
 from snn_energy.cli.group import INTERRUPTED
+from snn_energy.cli.options import BatchSizeOption, DataDirOption, HardwareOption, SamplesOption, SplitOption
 from snn_energy.cli.rendering import (
     FormatOption,
     JsonOption,
@@ -41,9 +42,7 @@ def profile_command(
             show_default=False,
         ),
     ] = None,
-    hardware: Annotated[
-        str, typer.Option(metavar="NAME|PATH", help="Hardware profile: what each action costs.")
-    ] = "horowitz-45nm-fp32",
+    hardware: HardwareOption = "horowitz-45nm-fp32",
     method: Annotated[
         str, typer.Option(metavar="NAME", help="How energies are computed: arithmetic, arithmetic+memory, ...")
     ] = "arithmetic",
@@ -55,14 +54,9 @@ def profile_command(
             show_default=False,
         ),
     ] = None,
-    split: Annotated[str, typer.Option(metavar="train|test", help="Split of a named data set.")] = "test",
-    data_dir: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="Where a named data set lies.", show_default=False)
-    ] = None,
-    samples: Annotated[
-        int | None,
-        typer.Option(metavar="N", help="Only the first N samples; default: all.", show_default=False),
-    ] = None,
+    split: SplitOption = "test",
+    data_dir: DataDirOption = None,
+    samples: SamplesOption = None,
     layout: Annotated[
         str, typer.Option(metavar="N|TN|NT", help="Leading axes of an array: samples, or time steps too.")
     ] = "N",
@@ -93,7 +87,7 @@ def profile_command(
         int | None,
         typer.Option(metavar="T", help="Time steps; default: the network's own.", show_default=False),
     ] = None,
-    batch_size: Annotated[int, typer.Option(metavar="N", help="Samples per call.")] = 250,
+    batch_size: BatchSizeOption = 250,
     model: Annotated[
         str | None,
         typer.Option(metavar="MODULE:FACTORY", help="Your own network, made by this function.", show_default=False),

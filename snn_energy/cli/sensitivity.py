@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from snn_energy.cli.columns import change_text, points_text, prose, table_lines
 from snn_energy.cli.console import emit_json, print_line, progress, stdout_console
+from snn_energy.cli.options import (
+    BatchSizeOption,
+    DataDirOption,
+    DataOption,
+    FirstSamplesOption,
+    HardwareOption,
+    JsonOption,
+    SplitOption,
+)
 
 if TYPE_CHECKING:
     from snn_energy.tuning import Sensitivity
@@ -23,26 +31,12 @@ def sensitivity_command(
     checkpoint: Annotated[
         str, typer.Argument(metavar="CHECKPOINT", help="Checkpoint file, or name of a shipped one (fashion-cnn).")
     ],
-    data: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME|PATH",
-            help="Data set, folder of images, .npy, .npz or .pt; default: the checkpoint's own.",
-            show_default=False,
-        ),
-    ] = None,
-    split: Annotated[str, typer.Option(metavar="train|test", help="Split of a named data set.")] = "test",
-    data_dir: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="Where a named data set lies.", show_default=False)
-    ] = None,
-    samples: Annotated[
-        int | None,
-        typer.Option(metavar="N", help="Only the first N samples; default: 1000, or all if fewer.", show_default=False),
-    ] = None,
-    batch_size: Annotated[int, typer.Option(metavar="N", help="Samples per call.")] = 250,
-    hardware: Annotated[
-        str, typer.Option(metavar="NAME|PATH", help="Hardware profile: what each action costs.")
-    ] = "horowitz-45nm-fp32",
+    data: DataOption = None,
+    split: SplitOption = "test",
+    data_dir: DataDirOption = None,
+    samples: FirstSamplesOption = None,
+    batch_size: BatchSizeOption = 250,
+    hardware: HardwareOption = "horowitz-45nm-fp32",
     step: Annotated[float, typer.Option(metavar="SHARE", help="Thresholds fall and rise by this share.")] = 0.1,
     max_time_steps: Annotated[
         int | None,
@@ -51,7 +45,7 @@ def sensitivity_command(
     datatypes: Annotated[
         str, typer.Option(metavar="NAME,...", help="Data types of the weights: fp16, int8, int4, int2.")
     ] = "fp16,int8,int4",
-    json: Annotated[bool, typer.Option("--json", help="Print JSON; energies in pJ.")] = False,
+    json: JsonOption = False,
 ) -> None:
     """Show what energy and accuracy depend on, layer by layer.
 

@@ -9,10 +9,10 @@ pooling, normalisation and activation arithmetic is charged as what it is. Memor
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from snn_energy.costing.methods import method
-from snn_energy.costing.report import Report, ReportRow, Unpriced
+from snn_energy.costing.report import Report, ReportRow, Unpriced, layer_row, neuron_row
 from snn_energy.counting.counts import DETECTED, ElementwiseCounts, LayerCounts, NeuronCounts, Trace
 from snn_energy.hardware import Hardware
 
@@ -80,21 +80,8 @@ def _layer(layer: LayerCounts, till: _Till, *, skip_zeros: bool) -> ReportRow:
             macs = layer.graded_events
         else:
             acs = layer.unit_events
-    return ReportRow(
-        name=layer.name,
-        part="synapses",
-        kind=layer.kind,
-        operand=str(layer.operand),
-        spike_rate=layer.spike_rate,
-        calls=layer.calls,
-        spikes=layer.spikes,
-        dense_macs=layer.dense_macs,
-        connections=layer.connections,
-        repeated_connections=layer.repeated_connections,
-        events=layer.events,
-        effective_events=layer.effective_events,
-        operand_bits=layer.operand_bits,
-        weight_bits=layer.weight_bits,
+    return replace(
+        layer_row(layer),
         macs=macs,
         acs=acs,
         adds=layer.bias_adds,
@@ -109,14 +96,8 @@ def _neuron(neuron: NeuronCounts, till: _Till) -> ReportRow:
         energy = till.pj("neuron_update", neuron.updates)
     else:
         energy = till.elementwise(neuron.adds, neuron.muls, neuron.compares, neuron.specials)
-    return ReportRow(
-        name=neuron.name,
-        part="neurons",
-        kind=neuron.kind,
-        spike_rate=neuron.spike_rate,
-        calls=neuron.calls,
-        spikes=neuron.spikes,
-        updates=neuron.updates,
+    return replace(
+        neuron_row(neuron),
         adds=neuron.adds,
         muls=neuron.muls,
         compares=neuron.compares,

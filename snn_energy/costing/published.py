@@ -17,12 +17,12 @@ multiply-accumulate for each dense MAC.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from snn_energy.costing.arithmetic import arithmetic
 from snn_energy.costing.methods import method
-from snn_energy.costing.report import Report, ReportRow, Unpriced
+from snn_energy.costing.report import Report, ReportRow, Unpriced, layer_row
 from snn_energy.counting.counts import LayerCounts, Trace
 from snn_energy.hardware import Hardware
 
@@ -116,21 +116,8 @@ def _row(layer: LayerCounts, hardware: Hardware, mean: Fraction | None, unpriced
     rate = _rate(layer) if _spikes(layer) else mean
     action, count = ("mac", Fraction(layer.dense_macs)) if rate is None else ("ac", rate * layer.dense_macs)
     energy = _pj(hardware, action, count, unpriced)
-    return ReportRow(
-        name=layer.name,
-        part="synapses",
-        kind=layer.kind,
-        operand=str(layer.operand),
-        spike_rate=layer.spike_rate,
-        calls=layer.calls,
-        spikes=layer.spikes,
-        dense_macs=layer.dense_macs,
-        connections=layer.connections,
-        repeated_connections=layer.repeated_connections,
-        events=layer.events,
-        effective_events=layer.effective_events,
-        operand_bits=layer.operand_bits,
-        weight_bits=layer.weight_bits,
+    return replace(
+        layer_row(layer),
         macs=round(count) if action == "mac" else 0,
         acs=round(count) if action == "ac" else 0,  # a rate times dense MACs is no whole number; the energy keeps it
         mac_pj=energy if action == "mac" else 0.0,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from snn_energy.costing.distribution import Distribution, distribution
 from snn_energy.costing.memory.records import MemoryUse
 from snn_energy.costing.timing.latency_records import Latency
-from snn_energy.counting.counts import Trace, record_fields
+from snn_energy.counting.counts import LayerCounts, NeuronCounts, Trace, record_fields
 from snn_energy.hardware import Hardware
 
 if TYPE_CHECKING:
@@ -65,6 +65,39 @@ class ReportRow:
     def energy_pj(self) -> float:
         """Sum of the components."""
         return self.mac_pj + self.ac_pj + self.neuron_pj + self.other_pj + (self.memory_pj or 0.0)
+
+
+def layer_row(layer: LayerCounts) -> ReportRow:
+    """What every method reports of a projection: the counts as they are, no work and no energy yet."""
+    return ReportRow(
+        name=layer.name,
+        part="synapses",
+        kind=layer.kind,
+        operand=str(layer.operand),
+        spike_rate=layer.spike_rate,
+        calls=layer.calls,
+        spikes=layer.spikes,
+        dense_macs=layer.dense_macs,
+        connections=layer.connections,
+        repeated_connections=layer.repeated_connections,
+        events=layer.events,
+        effective_events=layer.effective_events,
+        operand_bits=layer.operand_bits,
+        weight_bits=layer.weight_bits,
+    )
+
+
+def neuron_row(neuron: NeuronCounts) -> ReportRow:
+    """The same of a neuron layer."""
+    return ReportRow(
+        name=neuron.name,
+        part="neurons",
+        kind=neuron.kind,
+        spike_rate=neuron.spike_rate,
+        calls=neuron.calls,
+        spikes=neuron.spikes,
+        updates=neuron.updates,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

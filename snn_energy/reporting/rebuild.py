@@ -2,9 +2,9 @@
 
 `python -m snn_energy.reporting.rebuild tests/golden 256` does the same on the first 256 samples, for quick tests.
 
-They are documentation and golden files at once: the shipped networks' sums are exact in float32, so every
-machine must write the same bytes. (The figure's bytes also depend on the version of matplotlib.) Reports on images that
-the package may not hold are rebuilt where $SNN_ENERGY_DATA has them, and otherwise left as they are.
+They are documentation and golden files at once: the shipped networks' sums are exact in float32 on these images, so
+every machine must write the same bytes. (The figure's bytes also depend on the version of matplotlib.) Reports on images
+that the package may not hold are rebuilt where $SNN_ENERGY_DATA has them, and otherwise left as they are.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from snn_energy.training.data import load_images
 REPORTS = ("fashion-cnn",)
 """Shipped checkpoints that have a committed report, each on its own whole test split, which comes with the package."""
 
-REPORTS_ON_OWN_DATA = ("cifar10-vgg",)
+REPORTS_ON_OWN_DATA = ("cifar10-pure-cnn", "cifar10-vgg")
 """The same on images that the user has to download."""
 
 TERMINAL_WIDTH = 80

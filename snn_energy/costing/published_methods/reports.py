@@ -8,6 +8,7 @@ sheet. A method of which something could not be carried over is not offered here
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import replace
 from fractions import Fraction
 
 from snn_energy.costing.arithmetic import arithmetic
@@ -15,7 +16,7 @@ from snn_energy.costing.methods import Method, method
 from snn_energy.costing.published_methods.accounts import account, account_names
 from snn_energy.costing.published_methods.sheets import load_sheet
 from snn_energy.costing.published_methods.terms import Term
-from snn_energy.costing.report import Report, ReportRow
+from snn_energy.costing.report import Report, ReportRow, layer_row, neuron_row
 from snn_energy.counting.counts import LayerCounts, NeuronCounts, Trace
 from snn_energy.errors import PriceError
 from snn_energy.hardware import Hardware
@@ -57,21 +58,8 @@ def report_method(name: str) -> Method:
 
 def _layer(layer: LayerCounts, terms: list[Term]) -> ReportRow:
     main = {a: [t for t in terms if t.part in _PROJECTION and t.action == a] for a in ("mac", "ac")}
-    return ReportRow(
-        name=layer.name,
-        part="synapses",
-        kind=layer.kind,
-        operand=str(layer.operand),
-        spike_rate=layer.spike_rate,
-        calls=layer.calls,
-        spikes=layer.spikes,
-        dense_macs=layer.dense_macs,
-        connections=layer.connections,
-        repeated_connections=layer.repeated_connections,
-        events=layer.events,
-        effective_events=layer.effective_events,
-        operand_bits=layer.operand_bits,
-        weight_bits=layer.weight_bits,
+    return replace(
+        layer_row(layer),
         macs=round(sum((t.count for t in main["mac"]), Fraction())),
         acs=round(sum((t.count for t in main["ac"]), Fraction())),  # no whole number where rates are multiplied
         mac_pj=_sum(main["mac"]),
@@ -81,14 +69,8 @@ def _layer(layer: LayerCounts, terms: list[Term]) -> ReportRow:
 
 
 def _neuron(neuron: NeuronCounts, terms: list[Term]) -> ReportRow:
-    return ReportRow(
-        name=neuron.name,
-        part="neurons",
-        kind=neuron.kind,
-        spike_rate=neuron.spike_rate,
-        calls=neuron.calls,
-        spikes=neuron.spikes,
-        updates=neuron.updates,
+    return replace(
+        neuron_row(neuron),
         neuron_pj=_sum([t for t in terms if t.part == "neurons"]),
         other_pj=_sum([t for t in terms if t.part != "neurons"]),
     )
