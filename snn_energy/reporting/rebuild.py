@@ -3,8 +3,8 @@
 `python -m snn_energy.reporting.rebuild tests/golden 256` does the same on the first 256 samples, for quick tests.
 
 They are documentation and golden files at once: the shipped networks' sums are exact in float32 on these images, so
-every machine must write the same bytes. (The figure's bytes also depend on the version of matplotlib.) Reports on images
-that the package may not hold are rebuilt where $SNN_ENERGY_DATA has them, and otherwise left as they are.
+every machine must write the same bytes. (The figure's bytes also depend on the version of matplotlib.) Reports on
+images that the package may not hold are rebuilt where $SNN_ENERGY_DATA has them, and otherwise left as they are.
 """
 
 from __future__ import annotations
