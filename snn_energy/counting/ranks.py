@@ -6,6 +6,7 @@ bytes: nothing is pickled. `trace` itself knows nothing of ranks and stays local
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping
@@ -107,6 +108,9 @@ def launched_ranks(
         raise TraceError("ranks: this build of torch has no torch.distributed; run one process, without torchrun")
     if device == "cuda":
         torch.cuda.set_device(local_rank(environment))
+    # Imported later, it would keep the group in its functions' default arguments. A group that is kept is not joined when
+    # it is destroyed, and one of its threads may then abort the process at its end.
+    importlib.import_module("torch.distributed.nn")
     dist.init_process_group("nccl" if device == "cuda" else "gloo", timeout=timedelta(seconds=timeout_s))
     try:
         yield Ranks(rank=dist.get_rank(), size=dist.get_world_size())
