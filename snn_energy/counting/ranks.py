@@ -108,8 +108,8 @@ def launched_ranks(
         raise TraceError("ranks: this build of torch has no torch.distributed; run one process, without torchrun")
     if device == "cuda":
         torch.cuda.set_device(local_rank(environment))
-    # Imported later, it would keep the group in its functions' default arguments. A group that is kept is not joined when
-    # it is destroyed, and one of its threads may then abort the process at its end.
+    # Imported later, it would keep the group in its functions' default arguments. A group that is kept is not joined
+    # when it is destroyed, and one of its threads may then abort the process at its end.
     importlib.import_module("torch.distributed.nn")
     dist.init_process_group("nccl" if device == "cuda" else "gloo", timeout=timedelta(seconds=timeout_s))
     try:
