@@ -85,9 +85,10 @@ def main(arguments: list[str]) -> None:
     folder, *rest = arguments or [""]
     if not folder or len(rest) > 1 or not all(word.isdecimal() for word in rest):
         raise UsageError(f"rebuild: expected a folder and perhaps a number of samples (got {arguments})")
-    for path in rebuild(folder, int(rest[0]) if rest else None):
+    written = rebuild(folder, int(rest[0]) if rest else None)
+    for path in written:
         sys.stdout.write(f"wrote {path}\n")
-    if not rest and (missing := set(REPORTS_ON_OWN_DATA) - set(names_with_data())):
+    if not rest and (missing := set(REPORTS_ON_OWN_DATA) - {path.stem for path in written}):
         sys.stdout.write(f"left as they are: {', '.join(sorted(missing))} (no images in $SNN_ENERGY_DATA)\n")
 
 
