@@ -25,7 +25,7 @@ from snn_energy.training import (
     state_path,
     train,
 )
-from snn_energy.training.augmentation import augment
+from snn_energy.training.augmentation.shifting import shift_and_flip
 from snn_energy.training.schedule import learning_rate_at
 
 SMALL = Recipe(
@@ -204,16 +204,16 @@ def test_evaluation_counts_and_restores_the_mode():
 def test_augmentation_moves_whole_images_over_black():
     pixels = torch.zeros(200, 2, 5, 7, dtype=torch.uint8)
     pixels[:, 0, 2, 3], pixels[:, 1, 2, 4] = 7, 9
-    moved = augment(pixels, torch.Generator().manual_seed(0), 2, False)
+    moved = shift_and_flip(pixels, torch.Generator().manual_seed(0), 2, False)
     assert moved.dtype == torch.uint8
     assert moved.shape == pixels.shape
     first, second = (moved[:, 0] == 7).nonzero(), (moved[:, 1] == 9).nonzero()
     assert torch.equal(second - first, torch.tensor([0, 0, 1]).expand(200, 3)), "channels move together"
     assert set((first[:, 1] - 2).tolist()) == set((first[:, 2] - 3).tolist()) == {-2, -1, 0, 1, 2}
-    flipped = augment(pixels, torch.Generator().manual_seed(0), 0, True)
+    flipped = shift_and_flip(pixels, torch.Generator().manual_seed(0), 0, True)
     columns = (flipped[:, 1] == 9).nonzero()[:, 2]
     assert set(columns.tolist()) == {4, 2}
-    same = augment(pixels, torch.Generator().manual_seed(0), 0, False)
+    same = shift_and_flip(pixels, torch.Generator().manual_seed(0), 0, False)
     assert torch.equal(same, pixels)
 
 
