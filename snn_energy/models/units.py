@@ -17,9 +17,13 @@ from snn_energy.models.neurons import LIF
 class ConvUnit(nn.Module):
     """conv - norm - neuron, or conv - pool - norm - neuron; the norm is nn.Identity once folded into the conv."""
 
+    pool: nn.Module | None
+
     def __init__(self, conv: nn.Module, norm: nn.Module, neuron: nn.Module, pool: nn.Module | None = None) -> None:
         super().__init__()
-        self.conv, self.pool, self.norm, self.neuron = conv, pool, norm, neuron
+        self.conv = conv
+        self.register_module("pool", pool)  # also where there is none: children stand in the order of their use
+        self.norm, self.neuron = norm, neuron
 
     def forward(self, x: Tensor, clock: Clock) -> Tensor:
         """Input `b c h w` -> spikes `b c' h' w'`."""

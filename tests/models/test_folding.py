@@ -113,6 +113,14 @@ def test_a_negative_gain_behind_a_pool_is_refused() -> None:
         fold(model)
 
 
+def test_a_negative_gain_before_a_pool_folds() -> None:
+    """The small network pools the spikes behind its neurons: there a gain may have any sign."""
+    model = network("spiking-cnn").double()
+    with torch.no_grad():
+        model.blocks[0].norm.weight[1] = -0.5
+    torch.testing.assert_close(fold(model)(images(8).double()), model(images(8).double()), rtol=1e-10, atol=1e-12)
+
+
 def test_a_folded_weight_by_hand() -> None:
     """conv weight 3, norm with gamma 2, beta 5, mean 7, variance 4: gain 1, so y = 3x - 7 + 5."""
     model = build("spiking-vgg", in_channels=1, classes=1, image_size=2, stages=[[1]])
