@@ -10,6 +10,7 @@ from snn_energy.costing.arithmetic import arithmetic, arithmetic_zero_skipping
 from snn_energy.costing.methods import Method
 from snn_energy.costing.published import mean_rate
 from snn_energy.costing.published_methods.accounts import Book, account_of, is_attention, is_first, rate
+from snn_energy.costing.static import STATIC, STATIC_ACTIONS
 from snn_energy.counting.counts import DETECTED, LayerCounts
 
 _PLAIN = {"add": "adds", "mul": "muls", "compare": "compares", "special": "specials"}
@@ -32,6 +33,8 @@ def _write(book: Book, method: Method) -> None:
             book.charge("bias", row.name, "add", row.adds)
         elif row.part == "neurons" and book.hardware.mentions("neuron_update") and row.kind != DETECTED:
             book.charge("neurons", row.name, "neuron_update", row.updates)
+        elif row.name == STATIC and row.kind in STATIC_ACTIONS:
+            book.charge("static", row.name, row.kind, row.calls)
         else:
             part = "neurons" if row.part == "neurons" else "other arithmetic"
             for action, counted in _PLAIN.items():
