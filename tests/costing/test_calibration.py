@@ -339,7 +339,7 @@ def test_default_terms_that_never_happen_are_left_out():
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("nacs", "unknown term 'nacs'; known terms: mac, ac"),
+        ("watts", "unknown term 'watts'; known terms: mac, ac"),
         ("neuron_updates", "unknown term 'neuron_updates'; did you mean \"neuron_update\""),
         ("ac,mac=ac", "'ac' is named twice"),
         ("memory", "at least one action must be fitted"),

@@ -58,9 +58,9 @@ def problems(document):
 MEMORY = {"value": 5, "kind": "sram", "access_bits": 64, "scope": "all-in", **WHERE}
 ONE_PROBLEM = [
     ("class", "asic", 'class must be "arithmetic" or "analytic" or "accelerator" or "neuromorphic" or "processor" '
-     '(got "asic")'),
+     'or "calibrated" (got "asic")'),
     ("class", ABSENT, 'class is missing; it must be "arithmetic" or "analytic" or "accelerator" or "neuromorphic" or '
-     '"processor"'),
+     '"processor" or "calibrated"'),
     ("energy_pj/ac/confidence", "sure", 'energy_pj.ac.confidence must be "high" or "medium" or "low" (got "sure")'),
     ("energy_pj/ac/evidence", "scaled", 'energy_pj.ac.evidence must be "stated" or "derived" or "simulated" or '
      '"measured" (got "scaled")'),
