@@ -17,9 +17,10 @@ import snn_energy as se
 from snn_energy.costing.timing.estimate import latency_of
 from snn_energy.costing.timing.pipelining import lockstep, slots
 from snn_energy.costing.timing.stages import stages_of
+from snn_energy.costing.timing.throughput import throughput_of
 from snn_energy.counting.counts import MIXED, Coverage, LayerCounts, NeuronCounts, OperatorRecord, Trace
 from snn_energy.errors import TraceError, UsageError
-from snn_energy.hardware import parse_hardware
+from snn_energy.hardware import load_hardware, parse_hardware
 from snn_energy.models.neurons import IF, LIF
 
 N_IN, N_OUT = 7, 5
@@ -431,6 +432,21 @@ def test_stages():
     ]  # fmt: skip
     alone = Trace(neurons=(neuron("x", 2),))
     assert [(s.name, s.layer) for s in stages_of(alone)] == [("x", None)]
+
+
+def test_throughput_by_hand():
+    """64 rows of one product, not 64 products: [64 6] x [6 5] is 32 fills of 4 x 4 units, [64 5] x [5 4] 3 x 16."""
+    trace = traced()
+    many = throughput_of(trace, hardware({**SYSTOLIC, "clock_mhz": 1}), 64)
+    together = (32 * (4 + 4 + 6 - 2) - 1) + 3 * (16 * (4 + 4 + 5 - 2) - 1)
+    assert (many.batch, many.cycles, many.seconds) == (64, together, together / 10**6)
+    assert many.inferences_per_second == pytest.approx(64 / together * 10**6)
+    assert many.gain == pytest.approx(64 * (23 + 30) / together)
+    alone = throughput_of(trace, hardware(EVENTS), 7)
+    assert (alone.gain, alone.seconds, alone.missing) == (1.0, None, "the profile states no clock")
+    assert throughput_of(trace, hardware(STEPS), 7).gain > 1  # one stage takes the next inference while others drain
+    with pytest.raises(UsageError, match='hardware "horowitz-45nm-fp32" states no timing'):
+        throughput_of(trace, load_hardware("horowitz-45nm-fp32"), 7)
 
 
 @pytest.mark.parametrize("table", [SYSTOLIC, EVENTS, {**EVENTS, "schedule": "pipelined"}, STEPS])

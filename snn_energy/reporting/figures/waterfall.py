@@ -8,9 +8,10 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from snn_energy.reporting.style import GREY, PALE, SCREEN, SKY, VERMILION, Style, row_axes, title
+
 from snn_energy.errors import DataError, UsageError
 from snn_energy.reporting.numbers import energy_unit
-from snn_energy.reporting.style import GREY, PALE, SCREEN, SKY, VERMILION, Style, row_axes, title
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -105,13 +106,20 @@ def waterfall_figure(document: Mapping[str, Any], style: Style = SCREEN) -> Figu
         axes.barh(row, width, 0.6, left=low, color=GREY if is_end else VERMILION if end > start else SKY)
         text = f"{float(end / size):.4g}" if is_end else f"{float((end - start) / size):+.3g}"
         axes.annotate(
-            text, (low + width, row), xytext=(4, 0), textcoords="offset points", va="center", fontsize=style.small, color=GREY
+            text,
+            (low + width, row),
+            xytext=(4, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=style.small,
+            color=GREY,
         )
         if row < last:  # the sum is carried on to the next bar
             axes.vlines(float(end / size), row + 0.3, row + 0.7, color=PALE, linewidth=0.8)
     row_axes(axes, [label for label, _, _ in bars])
     # Room for the number behind the longest bar.
-    axes.set_xlim(0, float(max(max(start, end) for _, start, end in bars) / size) * (1.12 if style.titled else 1.25))
+    longest = max(max(start, end) for _, start, end in bars)
+    axes.set_xlim(0, float(longest / size) * (1.12 if style.titled else 1.25))
     axes.set_xlabel(f"energy per inference ({name})")
     named = document.get("source") or document.get("model") or "network"
     title(figure, f"{named}\n{fall['from']} to {fall['to']}", style)
