@@ -12,7 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from snn_energy.errors import UsageError
 from snn_energy.reporting.document import Document, load_document
+from snn_energy.reporting.figures.breakdown import breakdown_figure
+from snn_energy.reporting.figures.comparison import comparison_figure
+from snn_energy.reporting.figures.crossover import crossover_figure
 from snn_energy.reporting.figures.layers import layers_figure
+from snn_energy.reporting.figures.pareto import load_front, pareto_figure
+from snn_energy.reporting.figures.rates import rates_figure
 from snn_energy.reporting.figures.tornado import tornado_figure
 from snn_energy.reporting.style import SCREEN, Style, figure_suffix, rendered, unknown
 
@@ -36,9 +41,37 @@ class Kind:
     """What the files are, for lists: how they are made, where that is not `profile`."""
     several: bool = False
 
+    def check_number(self, name: str, files: int) -> None:
+        """Refuse several documents where one is drawn.
+
+        Raises:
+            UsageError: there are several.
+        """
+        if files > 1 and not self.several:
+            raise UsageError(f"{name}: draws one report (got {files}); draw each by itself, or all by: plot comparison")
+
 
 KINDS: dict[str, Kind] = {
     "layers": Kind(figure=layers_figure, shows="energy of every layer, SNN beside ANN, and every layer's spike rate"),
+    "breakdown": Kind(figure=breakdown_figure, shows="energy of every layer by what it is spent on"),
+    "comparison": Kind(
+        figure=comparison_figure,
+        shows="SNN against each ANN baseline, of one report or several",
+        needs="report.json [more.json ...]",
+        several=True,
+    ),
+    "rates": Kind(figure=rates_figure, shows="spikes per neuron, layer by layer and time step by time step"),
+    "crossover": Kind(
+        figure=crossover_figure,
+        shows="spike rates at which the SNN costs what its ANN baselines cost",
+        needs="report.json with an ANN baseline",
+    ),
+    "pareto": Kind(
+        figure=pareto_figure,
+        shows="accuracy over energy, and which networks nothing beats",
+        needs="front.json, from: snn-energy pareto ... --json",
+        reads=load_front,
+    ),
     "tornado": Kind(
         figure=tornado_figure,
         shows="what the published range of each price does to the energy",
@@ -63,10 +96,9 @@ def draw(document: Document | Sequence[Document], kind: str, suffix: str, style:
     """One figure of a document, or of several where the kind takes them, as the bytes of a png, svg or pdf file.
 
     Raises:
-        UsageError: unknown kind or suffix, or the documents hold nothing to draw.
+        UsageError: unknown kind or suffix, too many documents, or they hold nothing to draw.
     """
     found = find_kind(kind)
     documents = [document] if isinstance(document, Mapping) else list(document)
-    if len(documents) != 1 and not found.several:
-        raise UsageError(f"{kind}: draws one report (got {len(documents)}); plot each by itself")
+    found.check_number(kind, len(documents))
     return rendered(lambda: found.figure(documents if found.several else documents[0], style), suffix, style)

@@ -156,7 +156,7 @@ def settings(style: Style) -> dict[Any, Any]:
     if style.titled:
         return common
     thin = {f"{axis}tick.{key}": value for axis in "xy" for key, value in (("major.width", 0.5), ("major.size", 2.5))}
-    close = {"figure.constrained_layout.h_pad": 0.02, "figure.constrained_layout.w_pad": 0.02, "axes.labelpad": 2}
+    close = {"figure.constrained_layout.h_pad": 0.04, "figure.constrained_layout.w_pad": 0.02, "axes.labelpad": 2}
     return {**common, **thin, **close, "axes.linewidth": 0.5, "hatch.linewidth": 0.5}
 
 
@@ -170,6 +170,23 @@ def legend_above(style: Style, columns: int = 1) -> dict[str, Any]:
     if not style.titled:
         place |= {"handlelength": 1.2, "columnspacing": 1.0, "handletextpad": 0.5, "labelspacing": 0.3}
     return place
+
+
+def figure_legend(figure: Figure, axes: Axes, style: Style, above: Axes | None = None) -> None:
+    """A legend of the axes over the whole width of the figure, in as many columns as fit.
+
+    Under a title it stands above the axes, or above others that are further up.
+    """
+    handles, labels = axes.get_legend_handles_labels()
+    if not labels:
+        return
+    column = (max(map(len, labels)) * 0.62 + 3) * style.small / 72
+    look = legend_above(style, columns=max(1, min(len(labels), int(style.width / column))))
+    if style.titled:
+        (above or axes).legend(handles, labels, **look)
+        return
+    del look["bbox_to_anchor"]
+    figure.legend(handles, labels, **{**look, "loc": "outside upper left"})
 
 
 def row_axes(axes: Axes, labels: Sequence[str]) -> None:
@@ -195,33 +212,36 @@ def title(figure: Figure, text: str, style: Style) -> None:
 def short_names(names: Sequence[str], limit: int) -> list[str]:
     """Module paths of at most `limit` characters that still tell the layers apart.
 
-    Components lose all but their first letter, from the front on, until the path fits; what is then still too long
-    loses its front. Paths that have become equal are numbered.
+    Components lose all but their first letter, from the front on and alike in all paths, until the paths fit; what
+    is then still too long loses its front. Paths that have become equal are numbered.
 
-    >>> short_names(["stages.0.1.unit.first.conv"], 20)
-    ['s.0.1.u.first.conv']
+    >>> short_names(["stem.conv", "stages.0.unit", "stages.0.1.unit.first.conv"], 21)
+    ['stem.conv', 's.0.unit', 's.0.1.unit.first.conv']
     """
+    cut: set[tuple[int, str]] = set()
+    for name in names:
+        parts = name.split(".")
+        for place in [(i, part) for i, part in enumerate(parts[:-1]) if not part.isdigit()]:
+            if len(_abbreviated(name, cut)) <= limit:
+                break
+            cut.add(place)
     found: dict[str, str] = {}
     for name in names:
         if name in found:
             continue
-        text, number = _short(name, limit), 2
+        whole, number = cut_front(_abbreviated(name, cut), limit), 1
+        text = whole
         while text in found.values():
-            text, number = _numbered(_short(name, limit), number, limit), number + 1
+            number += 1
+            text = cut_front(whole, limit - len(f" ({number})")) + f" ({number})"
         found[name] = text
     return [found[name] for name in names]
 
 
-def _short(name: str, limit: int) -> str:
-    parts = name.split(".")
-    for i in range(len(parts) - 1):
-        if len(".".join(parts)) <= limit:
-            break
-        parts[i] = parts[i] if parts[i].isdigit() else parts[i][:1]
-    text = ".".join(parts)
+def _abbreviated(name: str, cut: set[tuple[int, str]]) -> str:
+    return ".".join(part[:1] if (i, part) in cut else part for i, part in enumerate(name.split(".")))
+
+
+def cut_front(text: str, limit: int) -> str:
+    """The end of a text that is longer than the limit."""
     return text if len(text) <= limit else "…" + text[len(text) - limit + 1 :]
-
-
-def _numbered(text: str, number: int, limit: int) -> str:
-    mark = f" ({number})"
-    return (text if len(text) + len(mark) <= limit else "…" + text[len(text) + len(mark) - limit + 1 :]) + mark
