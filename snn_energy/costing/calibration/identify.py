@@ -15,7 +15,7 @@ import numpy as np
 from snn_energy.costing.calibration.nonnegative import Array
 
 HOPELESS = 1e8
-"""Condition index from which on two terms are one: their counts are the same up to the rounding of a float's half."""
+"""Condition index from which on terms are one: what separates them is lost in any measurement's error."""
 WEAK = 30.0
 """Condition index from which on Belsley, Kuh and Welsch speak of moderate to strong dependencies."""
 MUCH = 0.5
@@ -72,10 +72,9 @@ def identifiability(counts: Array, names: Sequence[str]) -> Identifiability:
 
 
 def _confused(unit: Array, null: Array, names: Sequence[str]) -> tuple[tuple[str, ...], bool]:
-    """Terms in the null space; where two of them are parallel, these two alone."""
-    same = np.abs(unit.T @ unit) > 1 - 1 / HOPELESS
-    for i, row in enumerate(same):
-        others = [j for j in range(i + 1, len(names)) if row[j]]
+    """Terms in the null space; where some of them are proportional to one, these alone."""
+    for i in range(len(names)):
+        others = [j for j in range(i + 1, len(names)) if np.linalg.norm(unit[:, i] - unit[:, j]) * HOPELESS < 10]
         if others:
             return tuple(names[j] for j in (i, *others)), True
     reach = np.abs(null).max(axis=0)

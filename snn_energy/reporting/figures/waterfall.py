@@ -8,10 +8,9 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from snn_energy.reporting.style import GREY, PALE, SCREEN, SKY, VERMILION, Style, row_axes, title
-
 from snn_energy.errors import DataError, UsageError
 from snn_energy.reporting.numbers import energy_unit
+from snn_energy.reporting.style import GREY, PALE, SCREEN, SKY, VERMILION, Style, row_axes, title
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
