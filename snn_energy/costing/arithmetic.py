@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from snn_energy.costing.methods import method
-from snn_energy.costing.report import Report, ReportRow, Unpriced, layer_row, neuron_row
+from snn_energy.costing.report import Report, ReportRow, Unpriced, layer_report_row, neuron_report_row
 from snn_energy.costing.static import STATIC, static_counts
 from snn_energy.counting.counts import DETECTED, ElementwiseCounts, LayerCounts, NeuronCounts, Trace
 from snn_energy.hardware import Hardware
@@ -84,7 +84,7 @@ def _layer(layer: LayerCounts, till: _Till, *, skip_zeros: bool) -> ReportRow:
         else:
             acs = layer.unit_events
     return replace(
-        layer_row(layer),
+        layer_report_row(layer),
         macs=macs,
         acs=acs,
         adds=layer.bias_adds,
@@ -100,7 +100,7 @@ def _neuron(neuron: NeuronCounts, till: _Till) -> ReportRow:
     else:
         energy = till.elementwise(neuron.adds, neuron.muls, neuron.compares, neuron.specials)
     return replace(
-        neuron_row(neuron),
+        neuron_report_row(neuron),
         adds=neuron.adds,
         muls=neuron.muls,
         compares=neuron.compares,

@@ -67,7 +67,7 @@ class ReportRow:
         return self.mac_pj + self.ac_pj + self.neuron_pj + self.other_pj + (self.memory_pj or 0.0)
 
 
-def layer_row(layer: LayerCounts) -> ReportRow:
+def layer_report_row(layer: LayerCounts) -> ReportRow:
     """What every method reports of a projection: the counts as they are, no work and no energy yet."""
     return ReportRow(
         name=layer.name,
@@ -87,7 +87,7 @@ def layer_row(layer: LayerCounts) -> ReportRow:
     )
 
 
-def neuron_row(neuron: NeuronCounts) -> ReportRow:
+def neuron_report_row(neuron: NeuronCounts) -> ReportRow:
     """The same of a neuron layer."""
     return ReportRow(
         name=neuron.name,

@@ -18,7 +18,7 @@ from snn_energy.costing.methods import Method, method
 from snn_energy.costing.published_methods.accounts import account, account_names
 from snn_energy.costing.published_methods.sheets import load_sheet
 from snn_energy.costing.published_methods.terms import Term
-from snn_energy.costing.report import Report, ReportRow, layer_row, neuron_row
+from snn_energy.costing.report import Report, ReportRow, layer_report_row, neuron_report_row
 from snn_energy.counting.counts import LayerCounts, NeuronCounts, Trace
 from snn_energy.errors import PriceError
 from snn_energy.hardware import Hardware
@@ -64,7 +64,7 @@ def report_method(name: str) -> Method:
 def _layer(layer: LayerCounts, terms: list[Term], *, moves: bool) -> ReportRow:
     main = {a: [t for t in terms if t.part in _PROJECTION and t.action == a] for a in ("mac", "ac")}
     return replace(
-        layer_row(layer),
+        layer_report_row(layer),
         macs=round(sum((t.count for t in main["mac"]), Fraction())),
         acs=round(sum((t.count for t in main["ac"]), Fraction())),  # no whole number where rates are multiplied
         mac_pj=_sum(main["mac"]),
@@ -76,7 +76,7 @@ def _layer(layer: LayerCounts, terms: list[Term], *, moves: bool) -> ReportRow:
 
 def _neuron(neuron: NeuronCounts, terms: list[Term], *, moves: bool) -> ReportRow:
     return replace(
-        neuron_row(neuron),
+        neuron_report_row(neuron),
         neuron_pj=_sum([t for t in terms if t.part == "neurons"]),
         other_pj=_sum([t for t in terms if t.part not in _MEMORY and t.part != "neurons"]),
         memory_pj=_sum([t for t in terms if t.part in _MEMORY]) if moves else None,
