@@ -452,6 +452,7 @@ def test_explain_charges_it_too():
     trace = network(0, 10, 5, 4)
     found = account(trace, "arithmetic", profile)
     assert found.part("static") == (4, 28)
+    assert "static" in found.sheet.rules
     assert float(found.energy_pj) == pytest.approx(se.price(trace, profile).energy_pj)
 
 

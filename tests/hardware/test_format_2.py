@@ -80,7 +80,7 @@ ONE_PROBLEM = [
      "_nj, _s, _ms, _us, _ghz, _mhz, _per_s"),
     ("included/memory", "mac", 'included.memory must be an action that energy_pj prices (got "mac")'),
     ("included/wires", "ac", f"unknown action included.wires; known names: mac, ac, add, mul, compare, special, "
-     f"neuron_update, {', '.join(COVERABLE)}"),
+     f"neuron_update, time_step, inference, {', '.join(COVERABLE)}"),
     ("included/mac", "ac", "included.mac: mac is in unpriced as well; remove one of the two"),
     ("included", {}, "all-in prices need [included]: what they contain, each with the action (memory, routing, "
      "control, leakage, neuron_update)"),
