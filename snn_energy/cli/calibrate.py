@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -122,7 +122,8 @@ def calibrate_command(
     if json:
         emit_json({**found.to_dict(), "method": meter.method, "hardware": hardware})
     else:
-        for text, style in calibration_lines(found, stdout_console().width):
+        contained = prices.included if base is None else {}
+        for text, style in calibration_lines(found, contained, stdout_console().width):
             print_line(text, style=style or None)
     if output is not None:
         print_line(f"wrote {output}", to_stderr=True)
@@ -168,8 +169,8 @@ def _read(path: Path, meter: Meter) -> Counts:
     return meter.of_report(load_document(path), str(path))
 
 
-def calibration_lines(found: Calibration, width: int) -> list[tuple[str, str]]:
-    """The result as lines and their styles."""
+def calibration_lines(found: Calibration, contained: Mapping[str, str], width: int) -> list[tuple[str, str]]:
+    """The result as lines and their styles; `contained` says what went into which fitted price."""
     many = len(found.points)
     title = f"{many} measured energies of one inference ({found.measurements.name}), weights: {found.weights}"
     lines = [(text, "bold") for text in prose(title, width)]
@@ -189,7 +190,7 @@ def calibration_lines(found: Calibration, width: int) -> list[tuple[str, str]]:
     lines += [("", ""), ("Measured energies and what the prices say of them", "bold")]
     lines += _table(("network", "measured", "fitted", "error", "held out", "error"), errors, width)
     lines += [("", "")]
-    lines += [(text, "") for remark in _remarks(found) for text in prose(remark, width)]
+    lines += [(text, "") for remark in _remarks(found, contained) for text in prose(remark, width)]
     return lines
 
 
@@ -198,7 +199,7 @@ def _table(headings: Sequence[str], rows: Sequence[Sequence[str]], width: int) -
     return [(head, "dim"), *((text, "") for text in rest)]
 
 
-def _remarks(found: Calibration) -> list[str]:
+def _remarks(found: Calibration, contained: Mapping[str, str]) -> list[str]:
     from snn_energy.reporting.numbers import short
 
     median, largest = found.median_error, found.largest_error
@@ -221,6 +222,12 @@ def _remarks(found: Calibration) -> list[str]:
     zero = [one.term for one in found.coefficients if one.at_zero]
     if zero:
         remarks.append(f"At 0, where the measurements would have it lower: {', '.join(zero)}.")
+    within: dict[str, list[str]] = {}
+    for part, price in contained.items():
+        within.setdefault(price, []).append(part)
+    if within:
+        held = "; ".join(f"in {price}: {', '.join(parts)}" for price, parts in within.items())
+        remarks.append(f"Without a price of their own, and contained {held}.")
     if found.never:
         remarks.append(f"Never happened, so not fitted: {', '.join(found.never)}.")
     if len(found.points) < 2 * len(found.terms) + 1:

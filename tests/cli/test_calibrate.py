@@ -38,6 +38,8 @@ def test_measured_energies_become_a_profile(run, tmp_path):
     for name in NAMES:
         (row,) = [line.split() for line in result.stdout.splitlines() if line.startswith(f"{name} ")]
         assert row[1:] == [f"{PRICES[name]:.4g}"] * 3
+    said = " ".join(result.stdout.split())
+    assert "contained in neuron_update: add, mul, compare, special; in ac: memory, routing, control" in said
     profile = se.load_hardware("my-chip.toml")
     assert profile.sources["measurement"].note == f"sha256 {hashlib.sha256(path.read_bytes()).hexdigest()}"
     assert run("check", "my-chip.toml", command="hardware").exit_code == 0
