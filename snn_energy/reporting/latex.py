@@ -38,7 +38,7 @@ def _cite(keys: tuple[str, ...] | list[str]) -> str:
 
 def _caption(document: Document) -> str:
     hardware = document["hardware"]
-    name = escaped(hardware.get("title") or hardware["name"])
+    name = escaped(str(hardware.get("title") or hardware["name"]))
     prices = f"{name}{_cite(price_keys(document))}"
     return f"Energy of {escaped(headline(document))}, at the prices of {prices}. {escaped(legend())}"
 
@@ -54,8 +54,7 @@ def _floating(table: LayerTable, document: Document) -> str:
         r"  \centering",
         rf"  \caption{{{_caption(document)}}}",
         rf"  \label{{{_label(document)}}}",
-        rf"  \{_size(table)}",
-        r"  \setlength{\tabcolsep}{3pt}",
+        *_size(table),
         rf"  \begin{{tabular}}{{{_columns(table)}}}",
         r"    \toprule",
         *_body(table),
@@ -68,8 +67,7 @@ def _floating(table: LayerTable, document: Document) -> str:
 def _long(table: LayerTable, document: Document) -> str:
     return "\n".join([
         r"\begingroup",
-        rf"  \{_size(table)}",
-        r"  \setlength{\tabcolsep}{3pt}",
+        *_size(table),
         rf"  \begin{{longtable}}{{{_columns(table)}}}",
         rf"    \caption{{{_caption(document)}}}\label{{{_label(document)}}}\\",
         r"    \toprule",
@@ -84,11 +82,12 @@ def _long(table: LayerTable, document: Document) -> str:
     ])  # fmt: skip
 
 
-_SIZES = ((78, "footnotesize"), (92, "scriptsize"))
-"""Characters of a row, and the font in which it fits into the text of an article of one column."""
+_SIZES = ((78, "footnotesize", 3), (88, "scriptsize", 2))
+"""Characters of a row, and the font and the gap (in points) with which it fits an article's text of one column."""
 
 
-def _size(table: LayerTable) -> str:
+def _size(table: LayerTable) -> list[str]:
+    """Lines that set the font and the gaps."""
     shown = _shown(table)
     rows = [
         [line.name, line.operand or line.kind, line.rate, *_counts(line.counts[:shown]), energy_text(line.energy), ""]
@@ -96,7 +95,8 @@ def _size(table: LayerTable) -> str:
         for line in section.lines
     ]
     characters = sum(max(map(len, column)) + 2 for column in zip(*rows, strict=True))
-    return next((name for most, name in _SIZES if characters <= most), "tiny")
+    name, gap = next(((name, gap) for most, name, gap in _SIZES if characters <= most), ("tiny", 2))
+    return [rf"  \{name}", rf"  \setlength{{\tabcolsep}}{{{gap}pt}}"]
 
 
 def _shown(table: LayerTable) -> int:

@@ -89,12 +89,12 @@ def _strictly(document: Document) -> Iterator[Sentence]:
         yield Sentence(f"Of {_number(rows, 'projection')}, {some} real-valued operands{_list(real)}")
         kind = str(rows[0]["operand"] or "silent").split(" ")[0]
         yield Sentence(f"The input of the first, {rows[0]['name']}, is {'real-valued' if kind == 'real' else kind}")
-    totals, samples = document["totals"], document["samples"]
-    if totals["connections"] != totals["dense_macs"]:
-        inside, dense = _each(totals["connections"], samples), _each(totals["dense_macs"], samples)
+    inside, dense = (document["totals"].get(key) for key in ("connections", "dense_macs"))
+    if isinstance(inside, int) and isinstance(dense, int) and inside != dense:
+        samples = document["samples"]
         yield Sentence(
             "Only synapses inside the image count, taps that meet padding do not: "
-            f"{inside} of {dense} dense MACs per inference"
+            f"{_each(inside, samples)} of {_each(dense, samples)} dense MACs per inference"
         )
     repeated = [row["name"] for row in rows if row.get("repeated_connections")]
     if repeated:
@@ -122,7 +122,7 @@ def _neurons(document: Document) -> Iterator[Sentence]:
     for neuron in document.get("neurons", ()):
         steps = [(neuron.get(f"update_{key}", 0), name) for key, name in _CAUSES]
         cost = ", ".join(f"{count} {name}{'' if count == 1 else 's'}" for count, name in steps if count)
-        found[f"{neuron['kind']}: {cost or 'no arithmetic'}"] = None
+        found[f"{neuron.get('kind')}: {cost or 'no arithmetic'}"] = None
     if found:
         yield Sentence(f"Each neuron update is charged by the neuron's equation ({'; '.join(found)})")
 
@@ -232,5 +232,5 @@ def _each(count: int, samples: int) -> str:
     return f"{share.numerator:,}" if share.denominator == 1 else f"{float(share):,.1f}"
 
 
-def _pj(value: float | None) -> str:
-    return "unknown" if value is None else f"{value:g} pJ"
+def _pj(value: object) -> str:
+    return f"{value:g} pJ" if isinstance(value, (int, float)) else "unknown"

@@ -101,8 +101,8 @@ def _of_prices(document: Document) -> Iterable[Reference]:
             yield Reference(
                 key=_plain(key),
                 citation=source["citation"],
-                url=source.get("url"),
-                note=source.get("note"),
+                url=str(source["url"]) if source.get("url") else None,
+                note=str(source["note"]) if source.get("note") else None,
                 locators=tuple(f"{', '.join(actions)}: {where}" for where, actions in places[key].items()),
             )
 

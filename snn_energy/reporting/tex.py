@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
+_SPACE = re.compile(r"[^\S\u00a0]+")
 _MARKS: Mapping[str, str] = {
     "\\": r"\textbackslash{}",
     **{mark: f"\\{mark}" for mark in "&%$#_"},
@@ -47,4 +49,4 @@ def code(text: str) -> str:
 
 
 def _escaped(text: str) -> str:
-    return "".join(_MARKS.get(letter, letter) for letter in " ".join(text.split()))
+    return "".join(_MARKS.get(letter, letter) for letter in _SPACE.sub(" ", text))

@@ -96,7 +96,7 @@ def check_clear(figure):
         texts += [axes.xaxis.label, axes.yaxis.label]
         for axis, ends in ((axes.xaxis, axes.get_xlim()), (axes.yaxis, axes.get_ylim())):
             low, high = sorted(ends)
-            ticks = zip(axis.get_ticklocs(), axis.get_ticklabels(), strict=True)
+            ticks = zip(axis.get_ticklocs(), axis.get_ticklabels(), strict=False)  # shared axes hide theirs
             texts += [label for tick, label in ticks if axes.axison and label.get_text() and low <= tick <= high]
     boxes = [(text, text.get_window_extent(renderer)) for text in texts]
     boxes = [(text, box) for text, box in boxes if box.width and box.height]

@@ -86,7 +86,8 @@ def test_latex_is_whole(report):
     assert braces_are_balanced(text)
     begun = re.findall(r"\\begin{(\w+)}", text)
     ended = re.findall(r"\\end{(\w+)}", text)
-    assert begun == ended[::-1] and len(begun) in (1, 2)
+    assert begun == ended[::-1]
+    assert len(begun) in (1, 2)
     (columns,) = re.findall(r"\\begin{(?:tabular|longtable)}{([lr]+)}", text)
     assert {len(row) for row in table_rows(text)} == {len(columns)}
     body = text.partition("\n")[2]

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 COLOURS = "cividis"
 """From dark to light with its lightness in proportion, and the same to colour-blind eyes."""
 SHADES = 64
+SCALE = "spikes per neuron"
 BARE_CELLS = 12
 """Time steps up to which cells hold their number."""
 CELL_INCHES = 0.45
@@ -43,7 +44,8 @@ def rates_figure(document: Document, style: Style = SCREEN) -> Figure:
     row_height = style.row_height(len(rows))
     if style.most_rows is not None and len(rows) > style.most_rows:
         row_height *= style.most_rows / len(rows)
-    figure = Figure(figsize=(style.width, style.frame + row_height * len(rows)), layout="constrained")
+    rows_inches = max(row_height * len(rows), 0.62 * style.font / 72 * len(SCALE))  # what the scale's name needs
+    figure = Figure(figsize=(style.width, style.frame + rows_inches), layout="constrained")
     axes, beside = figure.subplots(1, 2, width_ratios=(1, BAR_INCHES / style.width))
     highest = max((rate for row in rows for rate in row), default=0.0)
     # A mesh, not an image: images in PDF and SVG files are bitmaps.
@@ -56,7 +58,7 @@ def rates_figure(document: Document, style: Style = SCREEN) -> Figure:
     _label_axes(axes, list(table), steps, row_height, style)
     bar = figure.colorbar(mesh, cax=beside)
     bar.solids.set_rasterized(False)  # type: ignore[union-attr]
-    bar.set_label("spikes per neuron")
+    bar.set_label(SCALE)
     beside.spines[:].set_visible(False)
     title(figure, headline(document), style)
     return figure
@@ -68,7 +70,9 @@ def spike_rates(document: Document) -> dict[str, list[float]]:
     Raises:
         UsageError: there is none, or the samples ran for different numbers of time steps.
     """
-    spiking = [neuron for neuron in document.get("neurons", ()) if neuron["spiking"] and neuron["spikes_per_step"]]
+    spiking = [
+        neuron for neuron in document.get("neurons", ()) if neuron.get("spiking", True) and neuron["spikes_per_step"]
+    ]
     if not spiking:
         raise UsageError("rates: no layer of the report spikes, so there is nothing to draw; name another report")
     if document.get("time_steps") is None and any(len(neuron["spikes_per_step"]) > 1 for neuron in spiking):
@@ -95,7 +99,7 @@ def _write_numbers(axes: Axes, mesh: QuadMesh, shown: list[list[float]], style: 
     for y, row in enumerate(shown):
         for x, rate in enumerate(row):
             if not math.isnan(rate):
-                red, green, blue, _ = mesh.to_rgba(rate)  # type: ignore[arg-type,misc]
+                red, green, blue, _ = mesh.to_rgba(rate)  # type: ignore[arg-type]
                 colour = "black" if _luminance(red, green, blue) > EVEN else "white"
                 axes.text(x + 0.5, y + 0.5, f"{rate:.3f}", ha="center", va="center", fontsize=style.small, color=colour)
 
