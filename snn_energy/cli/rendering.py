@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from snn_energy.cli.console import print_line, stdout_console
+from snn_energy.cli.console import print_line, progress, stdout_console
 
 FORMAT_NAMES = ("table", "json", "csv", "md", "latex", "bibtex", "methods")
 
@@ -82,5 +82,7 @@ def deliver_figure(documents: Sequence[Mapping[str, Any]], kind: str, path: Path
     from snn_energy.reporting.plots import draw
     from snn_energy.reporting.style import figure_suffix, find_style
 
-    write_atomic(path, draw(documents, kind, figure_suffix(path), find_style(width)))
+    with progress(f"drawing {kind}"):
+        content = draw(documents, kind, figure_suffix(path), find_style(width))
+    write_atomic(path, content)
     print_line(f"wrote {path}", to_stderr=True)

@@ -126,6 +126,22 @@ def test_nothing_overlaps_on_small_and_big_networks(request, kind, name, style):
         assert made.get_figheight() <= 9.5  # what a page has room for
 
 
+def tornado(prices):
+    """A report's uncertainty by hand: 10 pJ, moved by 1 pJ either way by each price."""
+    common = {"price_pj": 2, "price_low_pj": 1, "price_high_pj": 3, "energy_low_pj": 9.0, "energy_high_pj": 11.0}
+    return {"energy_pj": 10.0, "tornado": [{"price": f"energy_pj.a-long-name-{i}", **common} for i in range(prices)]}
+
+
+@STYLE
+@pytest.mark.parametrize("prices", [1, 6])
+def test_nothing_overlaps_in_a_tornado(report, prices, style):
+    document = {**report, "uncertainty": tornado(prices)}
+    made = drawn(lambda style: KINDS["tornado"].figure(document, style), style)
+    check_clear(made)
+    ends = [(bar.get_x(), bar.get_x() + bar.get_width()) for bars in made.axes[0].containers for bar in bars]
+    assert ends == [(9.0, 10.0)] * prices + [(10.0, 11.0)] * prices
+
+
 @STYLE
 @pytest.mark.parametrize("count", [1, 7])
 def test_nothing_overlaps_in_a_front(count, style):
