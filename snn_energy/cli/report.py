@@ -24,9 +24,9 @@ def report_command(
     \b
     Examples:
       snn-energy report report.json
-      snn-energy report report.json --output report.md
       snn-energy report report.json --output energy.tex
       snn-energy report report.json --format bibtex >> paper.bib
+      snn-energy report report.json --output report.md
     """
     form = chosen_format(format, json, output)
 

@@ -19,6 +19,9 @@ from snn_energy.reporting.terminal import terminal_text
 FILE_WIDTH = 120
 """Columns of a table that is written to a file."""
 
+SUFFIXES = {"tex": "latex", "bib": "bibtex"}
+"""Suffix of a file -> its format, where that has another name."""
+
 
 def _json(document: Document) -> str:
     return json.dumps(document, indent=2, allow_nan=False) + "\n"
@@ -28,15 +31,12 @@ FORMATS: dict[str, Callable[[Document], str]] = {
     "table": lambda document: terminal_text(document, FILE_WIDTH),
     "json": _json,
     "csv": csv_table,
-    "md": markdown,
     "latex": latex,
     "bibtex": bibtex,
     "methods": methods_text,
+    "md": markdown,
 }
 """Name of a format -> what makes the text of a report in it."""
-
-SUFFIXES = {"tex": "latex", "bib": "bibtex"}
-"""Suffix of a file -> its format, where that has another name."""
 
 
 def find_format(name: str | None, output: str | PurePath | None = None) -> str:
