@@ -101,7 +101,7 @@ def pareto_command(
         for text in _lines(placed, found, width):
             print_line(text)
     if plot is not None:
-        deliver_figure([front], "pareto", plot)
+        deliver_figure(front, "pareto", plot)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

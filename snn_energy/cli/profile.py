@@ -274,7 +274,7 @@ def profile_command(
                 if run.keeper is not None:
                     run.keeper.remove()
             if plot is not None:
-                deliver_figure([document], "layers", plot)
+                deliver_figure(document, "layers", plot)
             deliver(document, run.form, output)
 
         together(ranks, hand_over)

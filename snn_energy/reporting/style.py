@@ -66,6 +66,17 @@ class Style:
         return self.row if rows < self.dense_from else self.dense_row
 
 
+@dataclass(frozen=True, slots=True)
+class Placing:
+    """A text, the point in data coordinates that it belongs to, and where beside it, in points, it may stand."""
+
+    text: str
+    at: tuple[float, float]
+    offsets: tuple[tuple[float, float], ...]
+    marked: bool = True
+    """Whether something is drawn at the point itself."""
+
+
 SCREEN = Style(
     name="screen", shows="9 inches, with a title", width=9.0, font=9, small=8, row=0.36, dense_row=0.24, dense_from=24,
     frame=1.5, longest_label=30, most_rows=None, titled=True, outlined=False, dots_per_inch=DOTS_PER_INCH,
@@ -207,6 +218,45 @@ def title(figure: Figure, text: str, style: Style) -> None:
     """Put a title on figures that have no caption."""
     if style.titled:
         figure.suptitle(text, fontsize=style.font)
+
+
+def place_texts(figure: Figure, axes: Axes, items: Sequence[Placing], style: Style, colour: str = BLACK) -> list[str]:
+    """Write short texts beside their points where neither another one nor a point is; return those without a place.
+
+    The figure must be complete but for them: they are placed as it is laid out now.
+    """
+    figure.draw_without_rendering()
+    pixel = figure.dpi / 72
+    points = [axes.transData.transform(item.at) for item in items]
+    near = 4.5 * pixel
+    taken = [
+        (x - near, y - near, x + near, y + near) for (x, y), item in zip(points, items, strict=True) if item.marked
+    ]
+    left_out = []
+    for (x, y), item in zip(points, items, strict=True):
+        wide, high = 0.62 * style.small * len(item.text) * pixel, 1.1 * style.small * pixel
+        for right, up in item.offsets:
+            left, low = x + right * pixel, y + up * pixel
+            box = (left, low, left + wide, low + high)
+            if not any(_overlap(box, other) for other in taken):
+                taken.append(box)
+                text = axes.annotate(
+                    item.text,
+                    item.at,
+                    xytext=(right, up),
+                    textcoords="offset points",
+                    fontsize=style.small,
+                    color=colour,
+                )
+                text.set_in_layout(False)
+                break
+        else:
+            left_out.append(item.text)
+    return left_out
+
+
+def _overlap(a: tuple[float, ...], b: tuple[float, ...]) -> bool:
+    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
 
 
 def short_names(names: Sequence[str], limit: int) -> list[str]:

@@ -89,18 +89,15 @@ def check_clear(figure):
     """Ticks, texts, legends and titles neither overlap nor leave the figure."""
     renderer = figure.canvas.get_renderer()
     texts = [figure._suptitle] if figure._suptitle else []
-    texts += [legend for legend in figure.legends]
+    texts += figure.legends
     for axes in figure.axes:
         texts += [axes.get_legend()] if axes.get_legend() else []
         texts += [text for text in axes.texts if text.get_text()]
         texts += [axes.xaxis.label, axes.yaxis.label]
-        texts += [label for label in axes.get_yticklabels() if axes.axison and label.get_text()]
-        low, high = sorted(axes.get_xlim())
-        texts += [
-            label
-            for tick, label in zip(axes.get_xticks(), axes.get_xticklabels(), strict=True)
-            if axes.axison and label.get_text() and low <= tick <= high
-        ]
+        for axis, ends in ((axes.xaxis, axes.get_xlim()), (axes.yaxis, axes.get_ylim())):
+            low, high = sorted(ends)
+            ticks = zip(axis.get_ticklocs(), axis.get_ticklabels(), strict=False)  # shared axes hide theirs
+            texts += [label for tick, label in ticks if axes.axison and label.get_text() and low <= tick <= high]
     boxes = [(text, text.get_window_extent(renderer)) for text in texts]
     boxes = [(text, box) for text, box in boxes if box.width and box.height]
     for i, (text, box) in enumerate(boxes):
@@ -127,6 +124,22 @@ def test_nothing_overlaps_on_small_and_big_networks(request, kind, name, style):
     assert made.get_figwidth() == pytest.approx(style.width)
     if style.most_rows is not None:
         assert made.get_figheight() <= 9.5  # what a page has room for
+
+
+def tornado(prices):
+    """A report's uncertainty by hand: 10 pJ, moved by 1 pJ either way by each price."""
+    common = {"price_pj": 2, "price_low_pj": 1, "price_high_pj": 3, "energy_low_pj": 9.0, "energy_high_pj": 11.0}
+    return {"energy_pj": 10.0, "tornado": [{"price": f"energy_pj.a-long-name-{i}", **common} for i in range(prices)]}
+
+
+@STYLE
+@pytest.mark.parametrize("prices", [1, 6])
+def test_nothing_overlaps_in_a_tornado(report, prices, style):
+    document = {**report, "uncertainty": tornado(prices)}
+    made = drawn(lambda style: KINDS["tornado"].figure(document, style), style)
+    check_clear(made)
+    ends = [(bar.get_x(), bar.get_x() + bar.get_width()) for bars in made.axes[0].containers for bar in bars]
+    assert ends == [(9.0, 10.0)] * prices + [(10.0, 11.0)] * prices
 
 
 @STYLE
@@ -181,15 +194,15 @@ def test_rates_by_nested_loops(report):
         for step in range(steps):
             places = neuron["state_elements"] * samples
             assert found[neuron["name"]][step] == pytest.approx(neuron["spikes_per_step"][step] / places)
-    image = rates_figure(report).axes[0].images[0]
-    assert np.asarray(image.get_array()) == pytest.approx(np.array(list(found.values())))
+    mesh = rates_figure(report).axes[0].collections[0]
+    assert np.asarray(mesh.get_array()) == pytest.approx(np.array(list(found.values())))
 
 
 def test_layers_of_fewer_steps_are_left_blank_and_silent_ones_are_not(report):
     document = copy.deepcopy(report)
     document["neurons"][1]["spikes_per_step"] = [0]
     document["neurons"][2]["spiking"] = False
-    shown = np.ma.masked_invalid(rates_figure(document).axes[0].images[0].get_array())
+    shown = np.ma.masked_invalid(rates_figure(document).axes[0].collections[0].get_array())
     assert shown.shape == (3, 4)
     assert shown[1].mask.tolist() == [False, True, True, True]
     assert shown[1, 0] == 0
@@ -335,6 +348,11 @@ def test_files_repeat_in_other_processes(tmp_path):
     ]  # fmt: skip
     assert runs[0] == runs[1]
     assert len(set(runs[0].split())) == 3
+
+
+def test_files_hold_no_bitmaps(report):
+    for kind in ("layers", "breakdown", "rates"):
+        assert b"<image" not in draw(report, kind, "svg", SINGLE)
 
 
 def test_fonts_are_in_the_file(report):

@@ -1,12 +1,15 @@
-"""Names, colours and markers of the ANN baselines, the same in every figure."""
+"""The ANN baselines of a report in figures: names, colours and markers, the same in every figure."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from snn_energy.reporting.document import Document
-from snn_energy.reporting.facts import COMPARED
 from snn_energy.reporting.style import BLACK, GREEN, GREY, ORANGE, PURPLE, VERMILION
+
+RULES = {"arithmetic": "dense", "arithmetic-zero-skipping": "zero-skipping"}
+"""Method of a comparison -> which zeros the ANN skips."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,15 +29,25 @@ LOOKS = {
     "ann-dense": Look("named ANN, dense", GREEN, "P"),
     "ann-zero-skipping": Look("named ANN, zero-skipping", BLACK, "X"),
 }
-"""Name of a baseline in a report -> its look; the name itself where it is none of these."""
-
-_BY_METHOD = {method: look for (method, _), look in zip(COMPARED, LOOKS.values(), strict=False)}
+"""Name of a baseline in a report -> its look."""
 
 
-def look_of(item: Document) -> Look:
-    """The look of a baseline, by its name, or by its method where the report gives no name."""
-    name = item.get("baseline")
-    if name is not None:
-        return LOOKS.get(name, Look(str(name), GREY, "o"))
-    method = str(item["method"])
-    return _BY_METHOD.get(method.partition("+")[0], Look(f"ANN, {method}", GREY, "o"))
+def look_of(document: Document, name: str) -> Look:
+    """The look of a baseline; its bits, or the user's name for it, where the report tells."""
+    known = LOOKS.get(name, Look(f"ANN, {name}", GREY, "o"))
+    made, _, rule = name.partition("-")
+    quantised, named = document.get("quantised"), document.get("ann")
+    if made == "quantised" and quantised and quantised.get("bits"):
+        return Look(f"{quantised['bits']}-bit ANN, {rule}", known.colour, known.marker)
+    if made == "ann" and named and named.get("name"):
+        return Look(f"{named['name']}, {rule}", known.colour, known.marker)
+    return known
+
+
+def compared(document: Document) -> Iterator[tuple[str, Document]]:
+    """Every baseline's name and its comparison with the network, in the order of LOOKS."""
+    sides = {"": document, "quantised-": document.get("quantised"), "ann-": document.get("ann")}
+    for made, side in sides.items():
+        for item in (side or {}).get("comparison", ()):
+            method = str(item["method"]).partition("+")[0]
+            yield made + RULES.get(method, method), item

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from snn_energy.reporting.document import Document
 from snn_energy.reporting.facts import headline, without_price
-from snn_energy.reporting.figures.baselines import look_of
+from snn_energy.reporting.figures.baselines import compared, look_of
 from snn_energy.reporting.numbers import energy, energy_unit, ratio
 from snn_energy.reporting.spread_facts import rounded_energy
 from snn_energy.reporting.style import (
@@ -87,7 +87,7 @@ def comparison_figure(documents: Sequence[Document], style: Style = SCREEN) -> F
 def _energies(document: Document) -> list[float]:
     found = [document["totals"]["energy_per_inference_pj"]]
     if not without_price(document):
-        for item in document.get("comparison", ()):
+        for _, item in compared(document):
             found += [item["snn_energy_per_inference_pj"], item["ann_energy_per_inference_pj"]]
     return found
 
@@ -110,8 +110,8 @@ def _bars(document: Document, unit: tuple[str, int]) -> list[_Bar]:
     if without_price(document):
         return bars
     seen = {own}
-    for item in document.get("comparison", ()):
-        look = look_of(item)
+    for name, item in compared(document):
+        look = look_of(document, name)
         snn, ann = item["snn_energy_per_inference_pj"], item["ann_energy_per_inference_pj"]
         if snn not in seen:
             seen.add(snn)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from snn_energy.errors import UsageError
 from snn_energy.reporting.document import Document
 from snn_energy.reporting.facts import headline
-from snn_energy.reporting.figures.baselines import look_of
+from snn_energy.reporting.figures.baselines import Look, look_of
 from snn_energy.reporting.numbers import energy_unit, ratio
 from snn_energy.reporting.style import (
     GREY,
@@ -17,8 +17,10 @@ from snn_energy.reporting.style import (
     SCREEN,
     SKY,
     SNN,
+    Placing,
     Style,
     figure_legend,
+    place_texts,
     row_axes,
     row_grid,
     short_names,
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
 CURVE_ROWS = 8
 """Height of the curve, in rows of layers."""
 POINTS = 200
+_BELOW_FIRST = ((6, -11), (6, 4), (-26, 4), (-26, -11), (6, -20))
+"""Where the label of a mark may stand, in points from it."""
 BEYOND = 1.25
 """How far the curve goes on behind the last point on it."""
 
@@ -64,13 +68,15 @@ def crossover_figure(document: Document, style: Style = SCREEN) -> Figure:
     above, below = figure.subplots(
         2, 1, height_ratios=(style.row * CURVE_ROWS, style.row_height(rows) * rows + 0.3 * style.frame)
     )
-    _draw_curves(above, baselines, found["layers"], style)
-    _draw_layers(below, [layers[name] for name in names], style)
+    looks = {each["baseline"]: look_of(document, each["baseline"]) for each in baselines}
+    labels = _draw_curves(above, baselines, found["layers"], looks, style)
+    _draw_layers(below, [layers[name] for name in names], looks, style)
     row_axes(below, short_names(names, style.longest_label))
-    of_all = "" if rows == len(layers) else f" ({rows} of {len(layers)} layers, those of most energy)"
-    below.set_xlabel(f"share of operands that are not 0{of_all}{_legend_of(layers.values())}")
+    of_all = [] if rows == len(layers) else [f"the {rows} of {len(layers)} layers that need most"]
+    below.set_xlabel("\n".join(["share of operands that are not 0", *of_all, *_legend_of(layers.values())]))
     figure_legend(figure, below, style, above)
     title(figure, f"{headline(document)}\n{document['hardware']['name']}", style)
+    place_texts(figure, above, labels, style, GREY)
     return figure
 
 
@@ -103,17 +109,23 @@ def _of_baseline(records: Sequence[Document], baseline: Document) -> list[Docume
     return [record for record in records if record["baseline"] == baseline["baseline"]]
 
 
-def _legend_of(layers: Iterable[Sequence[Document]]) -> str:
+def _legend_of(layers: Iterable[Sequence[Document]]) -> list[str]:
     """What marks beside the scale mean, where there are any."""
     records = [record for each in layers for record in each]
     beyond = any((record["crossover_rate"] or 0) > 1 for record in records)
     never = any(record["outcome"] == "never" for record in records)
     texts = ["right of 1: the SNN wins at any rate"] * beyond + ["hollow, at 0: at none"] * never
-    return f"\n{'; '.join(texts)}" if texts else ""
+    return ["; ".join(texts)] if texts else []
 
 
-def _draw_curves(axes: Axes, baselines: Sequence[Document], records: Sequence[Document], style: Style) -> None:
-    """A curve for each rule of counting, a level line for each baseline, marks where they meet."""
+def _draw_curves(
+    axes: Axes,
+    baselines: Sequence[Document],
+    records: Sequence[Document],
+    looks: Mapping[str, Look],
+    style: Style,
+) -> list[Placing]:
+    """A curve for each rule of counting, a level line for each baseline, marks where they meet; their labels."""
     by_method: dict[str, list[Document]] = {}
     for each in baselines:
         by_method.setdefault(each["method"], []).append(each)
@@ -125,33 +137,29 @@ def _draw_curves(axes: Axes, baselines: Sequence[Document], records: Sequence[Do
     }
     highest = max(*(max(curve) for curve in curves.values()), *(each["ann_energy_pj"] for each in baselines))
     unit, size = energy_unit(highest)
-    looks = ((SNN, "-"), (SKY, "--"))
-    for (method, same), (colour, line) in zip(by_method.items(), looks, strict=False):
+    for (method, same), (colour, line) in zip(by_method.items(), ((SNN, "-"), (SKY, "--")), strict=False):
         axes.plot(scales, [pj / size for pj in curves[method]], line, color=colour)
-        axes.plot(
-            [1], [same[0]["snn_energy_pj"] / size], "o", color=colour, markersize=4 if style.titled else 3, zorder=4
-        )
-    small = {"textcoords": "offset points", "fontsize": style.small, "color": GREY}
-    own = baselines[0]["snn_energy_pj"]
-    axes.annotate("SNN, measured", (1, own / size), xytext=(4, -4), va="top", **small)
+        own = same[0]["snn_energy_pj"] / size
+        axes.plot([1], [own], "o", color=colour, markersize=4 if style.titled else 3, zorder=4)
+    labels = [Placing("SNN, measured", (1, baselines[0]["snn_energy_pj"] / size), _BELOW_FIRST)]
     for each in baselines:
-        look, pj = look_of(each), each["ann_energy_pj"] / size
+        look, pj = looks[each["baseline"]], each["ann_energy_pj"] / size
         axes.axhline(pj, color=look.colour, linewidth=1, zorder=1)
-        axes.annotate(look.label, (0, pj), xytext=(3, 1), va="bottom", **small)
+        labels.append(Placing(look.label, (0, pj), ((3, 1.5), (3, -9)), marked=False))
         if each["scale"] is not None:
-            axes.plot(
-                [each["scale"]], [pj], look.marker, color=look.colour, markersize=5 if style.titled else 3.5, zorder=4
-            )
-            axes.annotate(f"{ratio(each['scale'])}×", (each["scale"], pj), xytext=(2, -3), va="top", **small)
+            size_of_mark = 5 if style.titled else 3.5
+            axes.plot([each["scale"]], [pj], look.marker, color=look.colour, markersize=size_of_mark, zorder=4)
+            labels.append(Placing(f"{ratio(each['scale'])}×", (each["scale"], pj), _BELOW_FIRST))
     axes.set_xlim(0, last)
     axes.set_ylim(0, 1.15 * highest / size or 1)
     axes.grid(color=GRID, linewidth=0.6)
     axes.set_axisbelow(True)
     axes.set_xlabel("all spike rates, times")
     axes.set_ylabel(f"energy ({unit})")
+    return labels
 
 
-def _draw_layers(axes: Axes, layers: Sequence[Sequence[Document]], style: Style) -> None:
+def _draw_layers(axes: Axes, layers: Sequence[Sequence[Document]], looks: Mapping[str, Look], style: Style) -> None:
     size = 5 if style.titled else 3.5
     labelled: set[str] = set()
 
@@ -180,7 +188,7 @@ def _draw_layers(axes: Axes, layers: Sequence[Sequence[Document]], style: Style)
         axes.plot([min(ends), max(ends)], [y, y], color=GRID, linewidth=2, zorder=1)
         beyond = 0
         for record in records:
-            look = look_of(record)
+            look = looks[record["baseline"]]
             if record["outcome"] == "never":
                 point(0, y, look.label, marker=look.marker, color=look.colour, fillstyle="none")
             elif record["crossover_rate"] is not None and record["crossover_rate"] > 1:

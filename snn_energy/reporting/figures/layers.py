@@ -88,7 +88,7 @@ def _fitting(bars: list[_Bar], style: Style) -> list[_Bar]:
     by_energy = sorted(bars, key=lambda bar: bar.snn + (bar.ann or 0), reverse=True)
     few, many = by_energy[: style.most_rows - 1], by_energy[style.most_rows - 1 :]
     rest = _Bar(f"{len(many)} smaller rows", "other", None, sum((bar.snn for bar in many), Fraction()))
-    rest.ann = sum((bar.ann or 0 for bar in many), Fraction())
+    rest.ann = sum((bar.ann or Fraction() for bar in many), Fraction())
     return [*(bar for bar in bars if bar in few), rest]
 
 

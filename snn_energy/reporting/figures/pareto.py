@@ -10,7 +10,18 @@ from typing import TYPE_CHECKING, Any
 from snn_energy.errors import DataError
 from snn_energy.reporting.document import Document
 from snn_energy.reporting.numbers import energy_unit
-from snn_energy.reporting.style import BLUE, GRID, PALE, SCREEN, Style, cut_front, legend_above, title
+from snn_energy.reporting.style import (
+    BLUE,
+    GRID,
+    PALE,
+    SCREEN,
+    Placing,
+    Style,
+    cut_front,
+    legend_above,
+    place_texts,
+    title,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -88,7 +99,11 @@ def load_front(path: Path) -> Document:
             raise DataError(f"{path}: {key} must be text (got {value.get(key)!r}); {_REMEDY}")
     for number, point in enumerate(points):
         for key, kinds in _POINT.items():
-            if not isinstance(point, dict) or not isinstance(point.get(key), kinds) or not point["total"]:
+            if (
+                not isinstance(point, dict)
+                or not isinstance(point.get(key), kinds)
+                or (key == "total" and not point[key])
+            ):
                 raise DataError(f"{path}: points[{number}].{key} does not fit; {_REMEDY}")
     return value
 
@@ -103,8 +118,10 @@ def _draw_points(axes: Axes, points: Sequence[Mapping[str, Any]], size: int, sty
         if not there:
             continue
         energies, accuracies = (list(column) for column in zip(*there, strict=True))
-        marked = {} if style.titled else {"markersize": 4}
-        axes.plot(energies, accuracies, marker, color=colour, label=label, linestyle="none", zorder=3, **marked)
+        size_of_mark = 6 if style.titled else 4
+        axes.plot(
+            energies, accuracies, marker, color=colour, label=label, linestyle="none", zorder=3, markersize=size_of_mark
+        )
         if on_front:
             right = max(_place(point, size)[0] for point in points)  # beyond its last point the front goes on level
             steps = ([*energies, right], [*accuracies, accuracies[-1]])
@@ -116,23 +133,9 @@ def _number_points(figure: Figure, axes: Axes, points: Sequence[Mapping[str, Any
     found: dict[tuple[float, float], list[str]] = {}
     for number, point in enumerate(points, start=1):
         found.setdefault(_place(point, size), []).append(str(number))
-    figure.draw_without_rendering()
-    pixel = figure.dpi / 72
-    markers = [axes.transData.transform(where) for where in found]
-    taken = [(x - 4.5 * pixel, y - 4.5 * pixel, x + 4.5 * pixel, y + 4.5 * pixel) for x, y in markers]
-    for (where, numbers), (x, y) in zip(found.items(), markers, strict=True):
-        text = ", ".join(numbers)
-        wide, high = 0.62 * style.small * len(text) * pixel, style.small * pixel
-
-        def box(offset: tuple[int, int], x: float = x, y: float = y, wide: float = wide, high: float = high) -> Any:
-            left, low = x + offset[0] * pixel, y + offset[1] * pixel
-            return (left, low, left + wide, low + high)
-
-        free = [o for o in _OFFSETS if not any(_overlap(box(o), other) for other in taken)]
-        offset = free[0] if free else _OFFSETS[0]
-        taken.append(box(offset))
-        axes.annotate(text, where, xytext=offset, textcoords="offset points", fontsize=style.small).set_in_layout(False)
-
-
-def _overlap(a: tuple[float, ...], b: tuple[float, ...]) -> bool:
-    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
+    items = [Placing(", ".join(numbers), where, _OFFSETS) for where, numbers in found.items()]
+    left_out = place_texts(figure, axes, items, style)
+    if left_out:  # more points than there is room between
+        crowded = [item for item in items if item.text in left_out]
+        for item in crowded:
+            axes.annotate(item.text, item.at, xytext=_OFFSETS[0], textcoords="offset points", fontsize=style.small)

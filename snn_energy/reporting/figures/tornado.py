@@ -8,7 +8,7 @@ from snn_energy.errors import UsageError
 from snn_energy.reporting.document import Document
 from snn_energy.reporting.facts import headline
 from snn_energy.reporting.numbers import energy_unit
-from snn_energy.reporting.style import GREY, SCREEN, SKY, VERMILION, Style, legend_above, title
+from snn_energy.reporting.style import GREY, SCREEN, SKY, VERMILION, Style, figure_legend, title
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -47,6 +47,6 @@ def tornado_figure(document: Document, style: Style = SCREEN) -> Figure:
     axes.set_yticks(rows, [f"{bar['price']}\n{bar['price_low_pj']:g} to {bar['price_high_pj']:g} pJ" for bar in bars])
     axes.set_ylim(len(bars) - 0.4, -0.6)
     axes.set_xlabel(f"energy per inference ({unit})")
-    axes.legend(**legend_above(style, columns=2))
+    figure_legend(figure, axes, style)
     title(figure, headline(document), style)
     return figure
