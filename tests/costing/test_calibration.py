@@ -147,42 +147,69 @@ def test_other_prices_stay_those_of_the_base(tmp_path):
         )
 
 
-def test_memory_in_words(tmp_path):
-    """Two linear layers 4 -> 3 and 3 -> 2 on one sample, T = 2: words are weights, inputs written and read."""
-
-    def net(elements, outputs, spikes):
-        size = elements * outputs
-        return Trace(
-            layers=(
-                LayerCounts(
-                    name="fc", kind="linear", values=SPIKES, elements=elements * 2, spikes=spikes, weights=size,
-                    dense_macs=size * 2, connections=size * 2, events=spikes * outputs, operand_units=spikes * outputs,
-                    outputs=outputs * 2, operand_bits=8, weight_bits=8,
-                    geometry=(("batch", (1,)), ("c_in", (elements,)), ("c_out", (outputs,))),
-                ),
+def linear(elements: int, outputs: int, spikes: int) -> Trace:
+    """One linear layer on one sample, T = 2."""
+    size = elements * outputs
+    return Trace(
+        layers=(
+            LayerCounts(
+                name="fc", kind="linear", values=SPIKES, elements=elements * 2, spikes=spikes, weights=size,
+                dense_macs=size * 2, connections=size * 2, events=spikes * outputs, operand_units=spikes * outputs,
+                outputs=outputs * 2, operand_bits=8, weight_bits=8,
+                geometry=(("batch", (1,)), ("c_in", (elements,)), ("c_out", (outputs,))),
             ),
-            samples=1,
-            time_steps=2,
-        )  # fmt: skip
+        ),
+        samples=1,
+        time_steps=2,
+    )  # fmt: skip
 
-    nets = [net(4, 3, 5), net(30, 2, 11), net(7, 9, 12), net(16, 16, 1)]
-    sizes = [(4, 3, 5), (30, 2, 11), (7, 9, 12), (16, 16, 1)]
+
+SIZES = [(4, 3, 5), (30, 2, 11), (7, 9, 12), (16, 16, 1)]
+# All weights in both time steps; the input as a bitmap of one bit each, written and read: 8 bits are a word.
+MOVED = [(spikes * out, 2 * inn * out + inn * 2 / 8, inn * 2 / 8) for inn, out, spikes in SIZES]
+"""Accumulates, words read, words written of each."""
+
+
+def test_memory_in_words(tmp_path):
     terms = parsed_terms("ac,memory", None)
     prices = bench(terms, None, 8)
     meter = Meter(terms=terms, method=default_method(terms), bench=prices)
-    counts = [meter.of_trace(one, "x") for one in nets]
-    # All weights in both time steps; the input as a bitmap of one bit each, written and read: 8 bits are a word.
-    expected = [(spikes * out, 2 * inn * out + 2 * (inn * 2) / 8) for inn, out, spikes in sizes]
+    counts = [meter.of_trace(linear(*sizes), "x") for sizes in SIZES]
+    expected = [(acs, read + written) for acs, read, written in MOVED]
     assert [count.terms for count in counts] == expected
     found = calibrated_prices(rows([0.5 * a + 20 * w for a, w in expected]), terms, counts, resamples=20)
     assert [c.value_pj for c in found.coefficients] == pytest.approx([0.5, 20.0])
     path = tmp_path / "mine.toml"
     path.write_text(calibrated_profile(found, "mine", prices, meter.method, None))
-    for one, (acs, words) in zip(nets, expected, strict=True):
-        report = se.price(one, path, "arithmetic+memory")
+    for sizes, (acs, words) in zip(SIZES, expected, strict=True):
+        report = se.price(linear(*sizes), path, "arithmetic+memory")
         assert report.energy_per_inference_pj == pytest.approx(0.5 * acs + 20 * words, rel=1e-5)
     with pytest.raises(UsageError, match="a word of memory has no width"):
         bench(terms, None, None)
+
+
+def test_a_memory_of_the_base(tmp_path):
+    """sata-sim-int8 reads and writes 8 KB by words of 8 bits: its reads are fitted, writes and accumulates are kept."""
+    base = load_hardware("sata-sim-int8")
+    ac, write = base.energy_pj["ac"].value_pj, base.memory_pj["glb-8kb-write"].value_pj
+    terms = parsed_terms("glb-8kb-read,inference", base)
+    prices = bench(terms, base, None)
+    meter = Meter(terms=terms, method=default_method(terms), bench=prices)
+    counts = [meter.of_trace(linear(*sizes), "x") for sizes in SIZES]
+    assert [count.terms for count in counts] == [(read, 1) for _, read, _ in MOVED]
+    assert [c.fixed_pj for c in counts] == pytest.approx([a * ac + w * write for a, _, w in MOVED])
+    energies = [ac * a + 3.25 * r + write * w + 500 for a, r, w in MOVED]
+    found = calibrated_prices(rows(energies), terms, counts, resamples=20)
+    assert [c.value_pj for c in found.coefficients] == pytest.approx([3.25, 500.0])
+    path = tmp_path / "mine.toml"
+    path.write_text(calibrated_profile(found, "mine", prices, meter.method, base_document("sata-sim-int8")))
+    mine = se.load_hardware(path)
+    old, new = base.memory_pj["glb-8kb-read"], mine.memory_pj["glb-8kb-read"]
+    assert (new.kind, new.size_bytes, new.access, new.access_bits) == (old.kind, old.size_bytes, old.access, 8)
+    assert (new.value_pj, new.evidence, mine.memory_pj["dram-read"].evidence) == (3.25, "measured", "simulated")
+    for sizes, energy_pj in zip(SIZES, energies, strict=True):
+        report = se.price(linear(*sizes), mine, "arithmetic+memory")
+        assert report.energy_per_inference_pj == pytest.approx(energy_pj, rel=1e-5)
 
 
 def test_a_report_tells_the_same_counts_as_its_trace():
