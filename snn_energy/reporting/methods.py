@@ -12,7 +12,15 @@ from fractions import Fraction
 from snn_energy.reporting.document import Document
 from snn_energy.reporting.facts import COMPARED, headline, without_price
 from snn_energy.reporting.numbers import energy, energy_unit, percent, ratio
-from snn_energy.reporting.references import Reference, method_sheet, price_keys, references, tool_reference, used_prices
+from snn_energy.reporting.references import (
+    Reference,
+    method_sheet,
+    price_keys,
+    quantised_sheet,
+    references,
+    tool_reference,
+    used_prices,
+)
 from snn_energy.reporting.spread_facts import deserved, rounded_energy
 from snn_energy.version import package_version
 
@@ -193,24 +201,44 @@ def _result(document: Document) -> Sentence:
 
 
 def _baselines(document: Document) -> Iterator[Sentence]:
-    if document.get("baseline") is None or without_price(document):
+    if without_price(document):
         return
+    twin = _compared(document, document)
+    if document.get("baseline") is not None and twin:
+        yield Sentence(
+            "The ANN baseline is the same network with ReLU in place of every neuron and T = 1, with the SNN's "
+            f"weights, counted and priced likewise: {twin}"
+        )
+    quantised, own = document.get("quantised") or {}, quantised_sheet(document)
+    compared = _compared(document, quantised)
+    if compared and own is not None:
+        levels, bits = quantised.get("levels"), quantised.get("bits")
+        note = f"; {quantised['note']}" if quantised.get("note") else ""
+        yield Sentence(
+            f"The same ANN with activations of {levels} levels ({bits} bits), as many as an SNN tells apart in its time "
+            f"steps: {compared}{note}",
+            (own.key,),
+        )
+    named = document.get("ann") or {}
+    compared = _compared(document, named)
+    if compared:
+        yield Sentence(f"The ANN {named.get('name')} on the same data, counted and priced likewise: {compared}")
+
+
+def _compared(document: Document, side: Document) -> str:
+    """Energies of a baseline by each rule, and their ratios to the SNN's."""
     unit = energy_unit(document["totals"]["energy_per_inference_pj"])
     labels = dict(COMPARED)
     parts = []
-    for item in document.get("comparison", ()):
+    for item in side.get("comparison", ()):
         label = labels.get(item["method"].partition("+")[0])
-        if label is None or item["ratio"] is None or item.get("baseline") not in (None, "dense", "zero-skipping"):
+        if label is None or item["ratio"] is None:
             continue
         pj = item["ann_energy_per_inference_pj"]
         rounded = rounded_energy(document, pj, unit)
         shown = energy(pj, unit) if rounded is None else f"{rounded} {unit[0]}"
         parts.append(f"{label.removeprefix('ANN, ')} {shown} ({ratio(item['ratio'])} times the SNN's by the same rule)")
-    if parts:
-        yield Sentence(
-            "The ANN baseline is the same network with ReLU in place of every neuron and T = 1, with the SNN's "
-            f"weights, counted and priced likewise: {'; '.join(parts)}"
-        )
+    return "; ".join(parts)
 
 
 def _names(names: Sequence[str]) -> str:

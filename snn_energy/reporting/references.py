@@ -11,6 +11,8 @@ from snn_energy.reporting.document import Document
 from snn_energy.version import package_version
 
 TOOL = "snn-energy"
+QUANTISED = "yan-2024"
+"""Sheet of the publication whose baseline the quantised twin is."""
 OURS = ("arithmetic", "arithmetic-zero-skipping", "every-operation-ac")
 """Methods that no publication stands behind; with `+memory` and options as well."""
 
@@ -30,17 +32,13 @@ class Reference:
 
 
 def references(document: Document) -> tuple[Reference, ...]:
-    """This package, the sources of the prices, and the publication of the method, in this order.
+    """This package, the sources of the prices, the publications of the method and of a baseline, in this order.
 
     Prices that the hardware has but no count meets are left out with their sources.
     """
     found = [tool_reference(), *_of_prices(document)]
-    method = method_sheet(document)
-    if method is not None:
-        known = {(each.citation, each.url) for each in found}
-        if (method.citation, method.url) not in known:
-            found.append(method)
-    return tuple(_unique(found))
+    found += [each for each in (method_sheet(document), quantised_sheet(document)) if each is not None]
+    return tuple(_unique(dict.fromkeys(found)))
 
 
 def tool_reference() -> Reference:
@@ -58,8 +56,15 @@ def price_keys(document: Document) -> list[str]:
 def method_sheet(document: Document) -> Reference | None:
     """The publication of the report's method; None for a method of ours."""
     name = str(document.get("method") or "").partition(":")[0]
-    if not name or name.partition("+")[0] in OURS:
-        return None
+    return None if not name or name.partition("+")[0] in OURS else _sheet(name)
+
+
+def quantised_sheet(document: Document) -> Reference | None:
+    """The publication that compares with a quantised ANN of equal capacity; None where the report does not."""
+    return _sheet(QUANTISED) if document.get("quantised") else None
+
+
+def _sheet(name: str) -> Reference | None:
     from snn_energy.costing.published_methods.sheets import folder, load_sheet
 
     if not (folder() / f"{name}.toml").is_file():

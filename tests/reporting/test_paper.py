@@ -270,6 +270,21 @@ def test_all_in_prices_say_what_they_contain(small):
     assert not any(text.startswith("Not included") for text in found)
 
 
+def test_quantised_and_named_anns_are_told_with_what_they_cite(small):
+    item = {**small["comparison"][0], "ann_energy_per_inference_pj": 2_500_000.0, "ratio": 1.25}
+    document = {
+        **small,
+        "quantised": {"bits": 3, "levels": 5, "comparison": [item]},
+        "ann": {"name": "my_net:build", "comparison": [{**item, "method": "arithmetic-zero-skipping"}]},
+    }
+    text = methods_text(document)
+    told = "dense 2.500 µJ (1.25 times the SNN's by the same rule) [4]"
+    assert f"activations of 5 levels (3 bits), as many as an SNN tells apart in its time steps: {told}." in text
+    assert "The ANN my_net:build on the same data, counted and priced likewise: zero-skipping 2.500 µJ" in text
+    assert "[4] Z. Yan, Z. Bai, W.-F. Wong" in text
+    assert "@misc{method-yan-2024," in bibtex(document)
+
+
 def test_uncounted_work_and_norms_are_named(small):
     document = copy.deepcopy(small)
     document["coverage"]["uncounted"] = [{"name": "fft", "modules": ["a"], "bound": 2560}]
