@@ -18,8 +18,13 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "snn_energy"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
+<<<<<<< HEAD
 # Common ground: exceptions, files written whole or not at all, our version. Every part may import these.
 COMMON = {"errors", "files", "version"}
+=======
+# Common ground: exceptions, files written whole or not at all, what a notebook shows. Every part may import these.
+COMMON = {"errors", "files", "notebook"}
+>>>>>>> main
 
 # Part of the package -> the other parts it may import. A part is a folder or a file directly in the package; a
 # dotted entry opens one module only.
@@ -48,6 +53,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "selftest",
         "tuning",
     },
+    "callbacks": {"counting", "hardware", "costing"},
     "__main__": {"cli"},
 }
 
@@ -69,6 +75,8 @@ HEAVY = {
     "tonic",
     "h5py",
     "tensorboard",
+    "lightning",
+    "pytorch_lightning",
 }
 
 # `python -m snn_energy.reporting.rebuild` is a command line of its own.
