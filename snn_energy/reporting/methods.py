@@ -12,8 +12,18 @@ from fractions import Fraction
 from snn_energy.reporting.document import Document
 from snn_energy.reporting.facts import COMPARED, headline, without_price
 from snn_energy.reporting.numbers import energy, energy_unit, percent, ratio
-from snn_energy.reporting.references import Reference, method_sheet, price_keys, references, tool_reference, used_prices
+from snn_energy.reporting.references import (
+    Reference,
+    method_sheet,
+    price_keys,
+    quantised_sheet,
+    references,
+    timings,
+    tool_reference,
+    used_prices,
+)
 from snn_energy.reporting.spread_facts import deserved, rounded_energy
+from snn_energy.reporting.timetable import latency_facts
 from snn_energy.version import package_version
 
 NAMES_SHOWN = 4
@@ -43,7 +53,8 @@ def sentences(document: Document) -> list[Sentence]:
     own = method_sheet(document)
     found = [_run(document)]
     found += _strictly(document) if own is None else [_published(document, own)]
-    found += [*_prices(document), *_left_out(document), _coverage(document), _result(document), *_baselines(document)]
+    found += [*_prices(document), *_left_out(document), _coverage(document), _result(document)]
+    found += [*_latency(document), *_baselines(document)]
     return found
 
 
@@ -75,8 +86,9 @@ def _strictly(document: Document) -> Iterator[Sentence]:
     real = [row["name"] for row in rows if row["macs"]]
     zeros = "zeros skipped" if skipping else "zeros included"
     yield Sentence(
-        f"A synapse on a real-valued operand counts as one multiply-accumulate (MAC), {zeros}; a synapse on a spike, 0 "
-        "or plus or minus one constant, counts as one accumulate (AC) for each operand that is not 0"
+        f"Counting is strict (method {document.get('method')}): a synapse on a real-valued operand counts as one "
+        f"multiply-accumulate (MAC), {zeros}; a synapse on a spike, 0 or plus or minus one constant, counts as one "
+        "accumulate (AC) for each operand that is not 0"
     )
     integers = [row["name"] for row in rows if str(row["operand"]).startswith("integer")]
     if integers:
@@ -113,7 +125,7 @@ def _norms(document: Document) -> Iterator[Sentence]:
     if "batch_norm" in kinds:
         yield Sentence("Batch norms that do not fold into a projection are counted as they ran")
     if not ran and not any("batch_norm" in kind for kind in kinds):
-        yield Sentence("No batch norm ran")
+        yield Sentence("No batch norm ran: there is none, or it was folded into the weights before")
 
 
 def _neurons(document: Document) -> Iterator[Sentence]:
@@ -156,8 +168,8 @@ def _left_out(document: Document) -> Iterator[Sentence]:
         policy = memory["policy"]
         stays = ", ".join(policy["stays"]) or "nothing"
         yield Sentence(
-            f"Memory traffic is included; kept through each pass of a layer: {stays}; operands that skip zeros are "
-            f"stored as {policy['encoding']}"
+            f"Memory traffic is included ({_levels(memory)}); kept through each pass of a layer: {stays}; operands "
+            f"that skip zeros are stored as {policy['encoding']}"
         )
     missing = [
         text
@@ -172,6 +184,23 @@ def _left_out(document: Document) -> Iterator[Sentence]:
         yield Sentence(
             f"The profile has no price for {count} operations per inference ({name}), which are not included"
         )
+
+
+def _levels(memory: Document) -> str:
+    """The memories and what an access costs."""
+    found = []
+    for level in memory["levels"]:
+        prices = dict.fromkeys(_pj(level[key]) for key in ("read_pj", "write_pj") if level[key] is not None)
+        found.append(f"{level['name']} {' or '.join(prices) or 'unknown'} for {level['access_bits']} bits")
+    return ", ".join(found)
+
+
+def _latency(document: Document) -> Iterator[Sentence]:
+    sources = {entry["source"] for entry in timings(document).values()}
+    found = next(iter(latency_facts(document)), None)
+    if found is not None:
+        keys = tuple(each.key for each in references(document) if each.source in sources)
+        yield Sentence(f"Latency: {found[1]}", keys)
 
 
 def _coverage(document: Document) -> Sentence:
@@ -193,24 +222,44 @@ def _result(document: Document) -> Sentence:
 
 
 def _baselines(document: Document) -> Iterator[Sentence]:
-    if document.get("baseline") is None or without_price(document):
+    if without_price(document):
         return
+    twin = _compared(document, document)
+    if document.get("baseline") is not None and twin:
+        yield Sentence(
+            "The ANN baseline is the same network with ReLU in place of every neuron and T = 1, with the SNN's "
+            f"weights, counted and priced likewise: {twin}"
+        )
+    quantised, own = document.get("quantised") or {}, quantised_sheet(document)
+    compared = _compared(document, quantised)
+    if compared and own is not None:
+        levels, bits = quantised.get("levels"), quantised.get("bits")
+        note = f"; {quantised['note']}" if quantised.get("note") else ""
+        yield Sentence(
+            f"The same ANN with activations of {levels} levels ({bits} bits), as many as an SNN tells apart in its "
+            f"time steps: {compared}{note}",
+            (own.key,),
+        )
+    named = document.get("ann") or {}
+    compared = _compared(document, named)
+    if compared:
+        yield Sentence(f"The ANN {named.get('name')} on the same data, counted and priced likewise: {compared}")
+
+
+def _compared(document: Document, side: Document) -> str:
+    """Energies of a baseline by each rule, and their ratios to the SNN's."""
     unit = energy_unit(document["totals"]["energy_per_inference_pj"])
     labels = dict(COMPARED)
     parts = []
-    for item in document.get("comparison", ()):
+    for item in side.get("comparison", ()):
         label = labels.get(item["method"].partition("+")[0])
-        if label is None or item["ratio"] is None or item.get("baseline") not in (None, "dense", "zero-skipping"):
+        if label is None or item["ratio"] is None:
             continue
         pj = item["ann_energy_per_inference_pj"]
         rounded = rounded_energy(document, pj, unit)
         shown = energy(pj, unit) if rounded is None else f"{rounded} {unit[0]}"
         parts.append(f"{label.removeprefix('ANN, ')} {shown} ({ratio(item['ratio'])} times the SNN's by the same rule)")
-    if parts:
-        yield Sentence(
-            "The ANN baseline is the same network with ReLU in place of every neuron and T = 1, with the SNN's "
-            f"weights, counted and priced likewise: {'; '.join(parts)}"
-        )
+    return "; ".join(parts)
 
 
 def _names(names: Sequence[str]) -> str:

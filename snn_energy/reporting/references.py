@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from string import ascii_lowercase
 
 from snn_energy.reporting.document import Document
 from snn_energy.version import package_version
 
 TOOL = "snn-energy"
+QUANTISED = "yan-2024"
+"""Sheet of the publication whose baseline the quantised twin is."""
 OURS = ("arithmetic", "arithmetic-zero-skipping", "every-operation-ac")
 """Methods that no publication stands behind; with `+memory` and options as well."""
 
@@ -22,6 +24,8 @@ class Reference:
     key: str
     """Key for citing: letters, digits and hyphens."""
     citation: str
+    source: str | None = None
+    """Key of the source in the profile; None for what is no source of a price."""
     url: str | None = None
     note: str | None = None
     """How it was read and how far to trust it."""
@@ -30,17 +34,13 @@ class Reference:
 
 
 def references(document: Document) -> tuple[Reference, ...]:
-    """This package, the sources of the prices, and the publication of the method, in this order.
+    """This package, the sources of the prices, the publications of the method and of a baseline, in this order.
 
     Prices that the hardware has but no count meets are left out with their sources.
     """
     found = [tool_reference(), *_of_prices(document)]
-    method = method_sheet(document)
-    if method is not None:
-        known = {(each.citation, each.url) for each in found}
-        if (method.citation, method.url) not in known:
-            found.append(method)
-    return tuple(_unique(found))
+    found += [each for each in (method_sheet(document), quantised_sheet(document)) if each is not None]
+    return tuple(_unique(dict.fromkeys(found)))
 
 
 def tool_reference() -> Reference:
@@ -52,14 +52,24 @@ def tool_reference() -> Reference:
 
 def price_keys(document: Document) -> list[str]:
     """Keys of the sources of the prices, in the order of the profile."""
-    return [each.key for each in references(document) if each.locators]
+    sources = {price["source"] for price in used_prices(document).values()}
+    if document.get("memory"):
+        sources |= set(document["hardware"].get("sources", {}))
+    return [each.key for each in references(document) if each.source in sources]
 
 
 def method_sheet(document: Document) -> Reference | None:
     """The publication of the report's method; None for a method of ours."""
     name = str(document.get("method") or "").partition(":")[0]
-    if not name or name.partition("+")[0] in OURS:
-        return None
+    return None if not name or name.partition("+")[0] in OURS else _sheet(name)
+
+
+def quantised_sheet(document: Document) -> Reference | None:
+    """The publication that compares with a quantised ANN of equal capacity; None where the report does not."""
+    return _sheet(QUANTISED) if document.get("quantised") else None
+
+
+def _sheet(name: str) -> Reference | None:
     from snn_energy.costing.published_methods.sheets import folder, load_sheet
 
     if not (folder() / f"{name}.toml").is_file():
@@ -92,14 +102,28 @@ def used_prices(document: Document) -> dict[str, Document]:
     return {action: price for action, price in prices.items() if counted.get(action, True)}
 
 
+def timings(document: Document) -> dict[str, Document]:
+    """What the latency is computed from, where the report has one: entries with a source."""
+    if not document.get("latency"):
+        return {}
+    entries = document["hardware"].get("latency") or {}
+    return {
+        key: entry for key, entry in entries.items() if isinstance(entry, dict) and isinstance(entry.get("source"), str)
+    }
+
+
 def _of_prices(document: Document) -> Iterable[Reference]:
     places: dict[str, dict[str, list[str]]] = {}
-    for action, price in used_prices(document).items():
+    for action, price in {**used_prices(document), **timings(document)}.items():
         places.setdefault(price["source"], {}).setdefault(str(price.get("locator") or ""), []).append(action)
+    if document.get("memory"):  # reports do not tell which source a memory's price is from: all that there are
+        for key in document["hardware"].get("sources", {}):
+            places.setdefault(key, {}).setdefault("see the profile", []).append("memory")
     for key, source in document["hardware"].get("sources", {}).items():
         if key in places:
             yield Reference(
                 key=_plain(key),
+                source=key,
                 citation=source["citation"],
                 url=str(source["url"]) if source.get("url") else None,
                 note=str(source["note"]) if source.get("note") else None,
@@ -119,4 +143,4 @@ def _unique(found: Iterable[Reference]) -> Iterable[Reference]:
         if key in taken:
             key = next(name for letter in ascii_lowercase if (name := f"{each.key}-{letter}") not in taken)
         taken.add(key)
-        yield Reference(key=key, citation=each.citation, url=each.url, note=each.note, locators=each.locators)
+        yield replace(each, key=key)

@@ -183,18 +183,20 @@ def legend_above(style: Style, columns: int = 1) -> dict[str, Any]:
     return place
 
 
-def figure_legend(figure: Figure, axes: Axes, style: Style, above: Axes | None = None) -> None:
-    """A legend of the axes over the whole width of the figure, in as many columns as fit.
+def figure_legend(figure: Figure, every: Axes | Sequence[Axes], style: Style) -> None:
+    """A legend of all axes over the whole width of the figure, in as many columns as fit.
 
-    Under a title it stands above the axes, or above others that are further up.
+    Under a title it stands above the first axes.
     """
-    handles, labels = axes.get_legend_handles_labels()
+    listed = list(every) if isinstance(every, Sequence) else [every]
+    known = {label: handle for axes in listed for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)}
+    labels, handles = list(known), list(known.values())
     if not labels:
         return
     column = (max(map(len, labels)) * 0.62 + 3) * style.small / 72
     look = legend_above(style, columns=max(1, min(len(labels), int(style.width / column))))
     if style.titled:
-        (above or axes).legend(handles, labels, **look)
+        listed[0].legend(handles, labels, **look)
         return
     del look["bbox_to_anchor"]
     figure.legend(handles, labels, **{**look, "loc": "outside upper left"})

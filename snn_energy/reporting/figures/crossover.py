@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from snn_energy.errors import UsageError
 from snn_energy.reporting.document import Document
 from snn_energy.reporting.facts import headline
-from snn_energy.reporting.figures.baselines import Look, look_of
+from snn_energy.reporting.figures.baselines import RULES, Look, look_of
 from snn_energy.reporting.numbers import energy_unit, ratio
 from snn_energy.reporting.style import (
     GREY,
@@ -74,7 +74,7 @@ def crossover_figure(document: Document, style: Style = SCREEN) -> Figure:
     row_axes(below, short_names(names, style.longest_label))
     of_all = [] if rows == len(layers) else [f"the {rows} of {len(layers)} layers that need most"]
     below.set_xlabel("\n".join(["share of operands that are not 0", *of_all, *_legend_of(layers.values())]))
-    figure_legend(figure, below, style, above)
+    figure_legend(figure, (above, below), style)
     title(figure, f"{headline(document)}\n{document['hardware']['name']}", style)
     place_texts(figure, above, labels, style, GREY)
     return figure
@@ -138,10 +138,11 @@ def _draw_curves(
     highest = max(*(max(curve) for curve in curves.values()), *(each["ann_energy_pj"] for each in baselines))
     unit, size = energy_unit(highest)
     for (method, same), (colour, line) in zip(by_method.items(), ((SNN, "-"), (SKY, "--")), strict=False):
-        axes.plot(scales, [pj / size for pj in curves[method]], line, color=colour)
+        label = f"SNN, {RULES.get(method.partition('+')[0], method)}"
+        axes.plot(scales, [pj / size for pj in curves[method]], line, color=colour, label=label)
         own = same[0]["snn_energy_pj"] / size
         axes.plot([1], [own], "o", color=colour, markersize=4 if style.titled else 3, zorder=4)
-    labels = [Placing("SNN, measured", (1, baselines[0]["snn_energy_pj"] / size), _BELOW_FIRST)]
+    labels = []
     for each in baselines:
         look, pj = looks[each["baseline"]], each["ann_energy_pj"] / size
         axes.axhline(pj, color=look.colour, linewidth=1, zorder=1)
@@ -183,7 +184,7 @@ def _draw_layers(axes: Axes, layers: Sequence[Sequence[Document]], looks: Mappin
                 style="italic",
             )
             continue
-        point(first["rate"], y, "SNN, measured", marker="o", color=SNN)
+        point(first["rate"], y, "measured", marker="o", color=SNN)
         ends = [first["rate"], *(min(1.0, r["crossover_rate"]) for r in records if r["crossover_rate"] is not None)]
         axes.plot([min(ends), max(ends)], [y, y], color=GRID, linewidth=2, zorder=1)
         beyond = 0
