@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from snn_energy.baselines.crossover import Crossover, crossover_of
 from snn_energy.costing.report import Report
 from snn_energy.errors import UsageError
 
@@ -33,6 +34,15 @@ class Comparison:
         """Synaptic operations of either side that the hardware has no price for: "mac", "ac", both or none."""
         missing = {item.action for side in (self.report, self.baseline) for item in side.unpriced}
         return tuple(action for action in ("mac", "ac") if action in missing)
+
+    @property
+    def crossover(self) -> Crossover | None:
+        """Spike rates at which both sides cost the same, for each layer and the whole; None where there is no ratio.
+
+        Raises:
+            UsageError: priced by a method that does not price layer by layer, see `crossover_of`.
+        """
+        return None if self.without_price else crossover_of(self.report, self.baseline)
 
     def to_dict(self) -> dict[str, Any]:
         """Energies per inference and their ratio."""

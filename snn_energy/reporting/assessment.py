@@ -16,6 +16,8 @@ folder, no date and no version, so that equal counts give equal bytes on every m
 |                        | snn_energy_per_inference_pj, ann_energy_per_inference_pj, ratio,          |
 |                        | ratio_low, ratio_high}; the last two bound the ratio where work is        |
 |                        | uncounted; empty without a baseline                                       |
+| crossover              | spike rates at which SNN and ANN cost the same, {baselines, layers}, see   |
+|                        | `baselines.crossover_table`; missing without a baseline                   |
 | second_opinion         | fvcore on one sample of the twin: {ours, fvcore, agrees, rows}, or null   |
 | second_opinion_missing | why there is none, or null                                                |
 | stopping               | of a run that may stop early: {target, precision, reached, samples,       |
@@ -40,6 +42,7 @@ from typing import Any
 from torch import nn
 
 from snn_energy.baselines.comparison import Comparison, compare
+from snn_energy.baselines.crossover_table import crossover_table
 from snn_energy.baselines.second_opinion import SecondOpinion, second_opinion
 from snn_energy.baselines.twin import TIME_ATTRIBUTES, ann_twin, at_one_step, steps_kept
 from snn_energy.costing.memory.pricing_memory import compared_methods
@@ -107,6 +110,11 @@ class Assessment:
         """The twin where zeros cost nothing; None without a baseline."""
         return next((c.baseline for c in self.comparisons if c.baseline.method.startswith(ZERO_SKIPPING)), None)
 
+    @property
+    def against(self) -> Mapping[str, Comparison]:
+        """Every comparison by the name of its baseline, see `crossover_table.BASELINES`."""
+        return dict(zip(("dense", "zero-skipping"), self.comparisons, strict=False))
+
     def to_dict(self) -> dict[str, Any]:
         """The assessment as plain values, ready for JSON; the key order is fixed."""
         return {
@@ -123,6 +131,7 @@ class Assessment:
             "second_opinion_missing": self.second_opinion_missing,
             "stopping": None if self.stopping is None else record_fields(self.stopping),
             **({} if self.both_countings is None else {"both_countings": self.both_countings.to_dict()}),
+            **({"crossover": crossover_table(self.against)} if self.comparisons else {}),
         }
 
     def to_json(self, indent: int | None = 2) -> str:
