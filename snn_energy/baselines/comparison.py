@@ -54,12 +54,21 @@ class Comparison:
         }
 
 
-def compare(report: Report, baseline: Report) -> Comparison:
+def compare(report: Report, baseline: Report | None = None) -> Comparison:
     """Set a report against a baseline.
 
+    Args:
+        report: of the spiking network.
+        baseline: of an ANN; None: the one that `report` was made with, see `profile(..., ann=...)`.
+
     Raises:
-        UsageError: different hardware or methods, which would compare prices instead of networks.
+        UsageError: no baseline, different hardware or methods, which would compare prices instead of networks.
     """
+    baseline = report.ann if baseline is None else baseline
+    if baseline is None:
+        raise UsageError(
+            "compare: nothing to compare with; give a baseline, or make the report with profile(..., ann=...)"
+        )
     if report.hardware != baseline.hardware:
         raise UsageError(
             f"compare: different hardware (got {report.hardware.name!r} and {baseline.hardware.name!r}); "

@@ -43,7 +43,7 @@ PLAIN = ("arithmetic", "arithmetic-zero-skipping")
 
 REAL = "its operand is real-valued, so that no spike rate makes it win or lose"
 MIXED_PAIR = "one of its two operands is real-valued: the share of operands that are not 0 is no spike rate"
-NO_LAYER = "the ANN has no layer of this name"
+NO_LAYER = "the ANN has no such layer"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,7 +117,7 @@ def crossover_of(report: Report, baseline: Report) -> Crossover:
     Args:
         report: of the spiking network, by a method that prices layer by layer: arithmetic, with zero-skipping or
             memory.
-        baseline: of an ANN on the same hardware; layers are matched by name.
+        baseline: of an ANN on the same hardware; layers are matched by name, kind and number of weights.
 
     Raises:
         UsageError: another method.
@@ -136,7 +136,7 @@ def crossover_of(report: Report, baseline: Report) -> Crossover:
     for layer in trace.layers:
         neuron = behind.get(layer.name)
         spent = 0.0 if neuron is None else beside[neuron.name]
-        found.append(_layer(layer, layers[layer.name], neuron, spent, _ann_energy(layer.name, neuron, baseline)))
+        found.append(_layer(layer, layers[layer.name], neuron, spent, _ann_energy(layer, neuron, baseline)))
     # No factor makes a silent layer spike.
     parts = [layers[each.name] if each.spikes else _Part(fixed=layers[each.name].fixed) for each in trace.layers]
     target = baseline.energy_per_inference_pj
@@ -320,12 +320,16 @@ def crossing(curve: Coefficients, target_pj: float) -> float | None:
     return 2 * gap / slope if slope else math.inf
 
 
-def _ann_energy(name: str, neuron: NeuronCounts | None, baseline: Report) -> float | None:
-    """Energy per inference of the ANN's layer of this name, with its activation in the place of the neurons."""
-    if not any(row.part == "synapses" and row.name == name for row in baseline.rows):
+def _ann_energy(layer: LayerCounts, neuron: NeuronCounts | None, baseline: Report) -> float | None:
+    """Energy per inference of the ANN's layer of this name, with its activation in the place of the neurons.
+
+    A layer of this name with other weights is another layer.
+    """
+    like = (layer.name, layer.kind, layer.weights)
+    if not any((each.name, each.kind, each.weights) == like for each in baseline.trace.layers):
         return None
     activation = None if neuron is None else neuron.name
-    rows = (row for row in baseline.rows if row.name == (name if row.part == "synapses" else activation))
+    rows = (row for row in baseline.rows if row.name == (layer.name if row.part == "synapses" else activation))
     return math.fsum(row.energy_pj for row in rows) / baseline.trace.samples
 
 

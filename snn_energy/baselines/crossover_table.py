@@ -7,10 +7,10 @@
 | layers    | for each baseline and projection: {baseline, layer, neuron, operand, rate, snn_energy_pj,               |
 |           | ann_energy_pj, curve_pj, outcome, crossover_rate, margin, note}                                        |
 
-`baseline` is one of BASELINES. Energies are in pJ per inference; `curve_pj` is [c0, c1, c2] of c0 + c1 r + c2 r^2 at the
-rate r; rates are shares of operands that are not 0, from 0 to 1 (a `crossover_rate` above 1: the SNN always wins);
-`scale` and `margin` are factors. `outcome` is "below" (the SNN wins below the crossover), "always", "never", "unrelated"
-(no rate matters: `note` says why) or "unknown". See `crossover` for the definitions.
+`baseline` is one of BASELINES. Energies are in pJ per inference; `curve_pj` is [c0, c1, c2] of c0 + c1 r + c2 r^2 at
+the rate r; rates are shares of operands that are not 0, from 0 to 1 (a `crossover_rate` above 1: the SNN always wins);
+`scale` and `margin` are factors. `outcome` is "below" (the SNN wins below the crossover), "always", "never",
+"unrelated" (no rate matters: `note` says why) or "unknown". See `crossover` for the definitions.
 """
 
 from __future__ import annotations

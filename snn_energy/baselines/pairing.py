@@ -1,9 +1,9 @@
 """Which neuron layer takes the sums of which projection: told by sizes, places and order, since a trace holds no graph.
 
 A projection hands each of its sums to one neuron, at every time step or, where a current is repeated, once for all of
-them. So a neuron layer can only belong to a projection that makes as many sums. Among several of that size the one
-whose module path agrees longest is taken, then the first that ran; no neuron layer is given away twice. A neuron layer
-that fits nowhere (behind a residual sum of other sizes, say) belongs to none.
+them. So a neuron layer can only belong to a projection that makes as many sums. Of all pairs that fit, those come first
+whose module paths agree longest, then those that ran first; none is given away twice. A neuron layer that fits nowhere
+(behind a residual sum of other sizes, say) belongs to none.
 """
 
 from __future__ import annotations
@@ -15,15 +15,14 @@ from snn_energy.counting.counts import LayerCounts, NeuronCounts, Trace
 
 def neurons_of(trace: Trace) -> Mapping[str, NeuronCounts]:
     """Name of a projection -> the neuron layer that takes its sums; projections without one are left out."""
-    left = list(trace.neurons)
-    found: dict[str, NeuronCounts] = {}
     steps = trace.time_steps or 1
-    for layer in trace.layers:
-        fitting = [neuron for neuron in left if _fits(layer, neuron, steps)]
-        if fitting:
-            best = max(fitting, key=lambda neuron: _shared(layer.name, neuron.name))  # the first of equal ones
-            left.remove(best)
-            found[layer.name] = best
+    pairs = [(layer, neuron) for layer in trace.layers for neuron in trace.neurons if _fits(layer, neuron, steps)]
+    found: dict[str, NeuronCounts] = {}
+    taken: set[str] = set()
+    for layer, neuron in sorted(pairs, key=lambda pair: -_shared(pair[0].name, pair[1].name)):  # stable: in order
+        if layer.name not in found and neuron.name not in taken:
+            found[layer.name] = neuron
+            taken.add(neuron.name)
     return found
 
 

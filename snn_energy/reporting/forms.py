@@ -136,6 +136,32 @@ CHEAPER: Fields = {
     **dict.fromkeys(("ratio_low", "ratio_high"), _or_null(SHARE)),
 }
 
+QUANTISED: Fields = {"bits": COUNT, "levels": COUNT, "clipped_share": SHARE, "note": TEXT}
+STEP: Fields = {"name": TEXT, "step": SHARE, "top": SHARE, "clipped": WHOLE, "positive": WHOLE}
+ANN: Fields = {"name": TEXT}
+OUTCOME = Kind(
+    lambda value: value in ("below", "always", "never", "unrelated", "unknown"),
+    "one of below, always, never, unrelated, unknown",
+)
+CROSSED: Fields = {"baseline": TEXT, "outcome": OUTCOME, "note": _or_null(TEXT), "snn_energy_pj": ENERGY}
+CROSSOVER: Fields = {
+    **CROSSED,
+    "ann_energy_pj": ENERGY,
+    **dict.fromkeys(("ratio", "scale", "mean_rate", "crossover_mean_rate"), _or_null(SHARE)),
+}
+CROSSOVER_LAYER: Fields = {
+    **CROSSED,
+    **dict.fromkeys(("layer", "operand"), TEXT),
+    "neuron": _or_null(TEXT),
+    "rate": SHARE,
+    "ann_energy_pj": _or_null(ENERGY),
+    **dict.fromkeys(("crossover_rate", "margin"), _or_null(SHARE)),
+    "curve_pj": Kind(
+        lambda value: isinstance(value, list) and len(value) == 3 and all(ENERGY.fits(each) for each in value),
+        "three numbers >= 0 in pJ",
+    ),
+}
+
 OPTIONAL: Mapping[str, Fields] = {
     "memory": MEMORY,
     "uncertainty": UNCERTAINTY,
@@ -145,6 +171,9 @@ OPTIONAL: Mapping[str, Fields] = {
     "accuracy": ACCURACY,
     "second_opinion": OPINION,
     "both_countings": BOTH_COUNTINGS,
+    "quantised": QUANTISED,
+    "ann": ANN,
+    "crossover": {},
 }
 """Objects that may be null or missing."""
 
@@ -157,6 +186,10 @@ LISTS: Mapping[tuple[str, ...], Fields] = {
     ("uncertainty", "tornado"): TORNADO,
     ("uncertainty", "cheaper"): CHEAPER,
     ("second_opinion", "rows"): OPINION_ROW,
+    ("quantised", "comparison"): COMPARISON,
+    ("quantised", "steps"): STEP,
+    ("crossover", "baselines"): CROSSOVER,
+    ("crossover", "layers"): CROSSOVER_LAYER,
     ("coverage", "counted"): OPERATOR,
     ("coverage", "free"): OPERATOR,
     ("coverage", "uncounted"): UNCOUNTED,
