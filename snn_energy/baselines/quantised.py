@@ -164,12 +164,21 @@ def multibit(quantised: Trace, plain: Trace) -> Trace:
     """The trace of a quantised twin as a machine for multi-bit operands runs it.
 
     Operands of several levels, which counting takes for small integers (n accumulates on a chip for spikes), are
-    numbers of that many bits, and cost multiply-accumulates. Operands of one level stay spikes; those that are small
-    integers in the plain twin as well come from the data, and stay what they are on either side.
+    numbers of that many bits, and cost multiply-accumulates. Operands of one level stay spikes; those that hold the
+    same values in the plain twin were not quantised (the data themselves, say), and stay what they are on either side.
     """
-    alike = {layer.name for layer in plain.layers if layer.operand.kind == "integer"}
-    layers = (layer if layer.name in alike else _multibit(layer) for layer in quantised.layers)
+    before = {layer.name: layer for layer in plain.layers}
+    layers = (
+        layer if layer.name in before and _same(layer, before[layer.name]) else _multibit(layer)
+        for layer in quantised.layers
+    )
     return replace(quantised, layers=tuple(layers), per_sample=None)
+
+
+def _same(layer: LayerCounts, other: LayerCounts) -> bool:
+    """Whether two records show the same operands: as many, as many of them not 0, of the same values."""
+    names = ("values", "partner_values", "elements", "spikes")
+    return all(getattr(layer, name) == getattr(other, name) for name in names)
 
 
 def _multibit(layer: LayerCounts) -> LayerCounts:

@@ -17,7 +17,8 @@ from snn_energy.counting.recorder import Recorder
 
 NAME = "snn_energy::levels"
 
-_LIBRARY = torch.library.Library("snn_energy", "FRAGMENT")  # lives as long as the operator does
+_LIBRARY: Any = torch.library.Library("snn_energy", "FRAGMENT")  # type: ignore[no-untyped-call]
+"""Keeps the operator alive."""
 _LIBRARY.define("levels(Tensor x, float step, int most) -> Tensor")
 
 
