@@ -74,10 +74,18 @@ class Quantiser:
         return rectified
 
     def _note(self, x: Tensor) -> None:
-        share, exponent = torch.frexp(x[x > 0].double() / (self.most + 0.5))
-        # share is in [1/2, 1): exactly 1/2 is a power of two, one below its exponent.
-        sizes, counts = torch.unique(exponent - (share == 0.5).int(), return_counts=True)
-        self.sizes.update(dict(zip(sizes.tolist(), counts.tolist(), strict=True)))
+        """Read sizes off the bits: of positive numbers they are in order, and times 2^k adds k to the exponent's.
+
+        So k is what the exponent must grow by, rounded up; zeros (and what is too small for a normal number) are in the
+        lowest place.
+        """
+        x = x.to(torch.promote_types(x.dtype, torch.float32)).flatten()
+        bits, fraction = (torch.int64, 52) if x.dtype is torch.float64 else (torch.int32, 23)
+        limit = int(torch.tensor(self.most + 0.5, dtype=x.dtype).view(bits))
+        up = (1 << fraction) - 1 - limit
+        lowest = up >> fraction
+        counts = torch.bincount((x.view(bits) + up >> fraction) - lowest).tolist()
+        self.sizes.update({place + lowest: count for place, count in enumerate(counts) if place and count})
 
     def settle(self, name: str, share: float) -> Step:
         """Choose the step: see the module."""

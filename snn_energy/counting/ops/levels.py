@@ -23,7 +23,7 @@ _LIBRARY.define("levels(Tensor x, float step, int most) -> Tensor")
 
 
 def _levels(x: Tensor, step: float, most: int) -> Tensor:
-    return torch.clamp(torch.floor(x / step + 0.5), 0, most) * step
+    return x.div(step).add_(0.5).floor_().clamp_(0, most).mul_(step)
 
 
 _LIBRARY.impl("levels", _levels, "CompositeExplicitAutograd")
