@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from snn_energy.cli import explain, export, hardware, pareto, plot, price, profile, report, selftest, sensitivity, train
+from snn_energy.cli import explain, export, hardware, pareto, plot, price, profile, report, selftest, sensitivity, simulate, train
 from snn_energy.cli.group import Group, RootGroup
 
 COMMANDS: Mapping[str, Callable[..., Any] | typer.Typer] = {
@@ -21,6 +21,7 @@ COMMANDS: Mapping[str, Callable[..., Any] | typer.Typer] = {
     "plot": plot.plot_command,
     "report": report.report_command,
     "export": export.app,
+    "simulate": simulate.app,
     "hardware": hardware.app,
     "selftest": selftest.selftest_command,
 }
