@@ -8,7 +8,20 @@ from typing import Annotated, Any
 
 import typer
 
-from snn_energy.cli import explain, export, hardware, pareto, plot, price, profile, report, selftest, sensitivity, simulate, train
+from snn_energy.cli import (
+    explain,
+    export,
+    hardware,
+    pareto,
+    plot,
+    price,
+    profile,
+    report,
+    selftest,
+    sensitivity,
+    simulate,
+    train,
+)
 from snn_energy.cli.group import Group, RootGroup
 
 COMMANDS: Mapping[str, Callable[..., Any] | typer.Typer] = {
