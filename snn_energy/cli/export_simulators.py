@@ -314,7 +314,7 @@ def _run_on(
         raise UsageError(
             f"{checkpoint}: a trace holds sums, and this simulator wants every spike; name the checkpoint itself"
         )
-    from snn_energy.counting import trace
+    from snn_energy.counting.tracing import trace
     from snn_energy.models import checkpoint_path, load_checkpoint
     from snn_energy.training import load_images
 

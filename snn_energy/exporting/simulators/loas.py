@@ -38,16 +38,20 @@ torch.save(matrices, f"{sys.argv[1]}_final_matrices_dict.pth")
 '''
 
 
-def export_loas(model: nn.Module, inputs: Tensor, trace: Trace, folder: str | Path, *, force: bool = False) -> Written:
-    """Write the spikes of `model` on one input (`1 ...`), of which `trace` is the trace, as LoAS wants them.
+def export_loas(
+    model: nn.Module, inputs: Tensor, trace: Trace, folder: str | Path, *, force: bool = False, batch_axis: int = 0
+) -> Written:
+    """Write the spikes of `model` on one input, of which `trace` is the trace, as LoAS wants them.
 
     Layer_0_x.npy is bool `t m k`, Layer_0_w.npy float32 `k n`, and so on. Errors: ExportRefused (layers without
     spikes, groups), ExportError (a network that does not repeat itself), UsageError (more than one input).
     """
-    if len(inputs) != 1:
-        raise UsageError(f"loas: expected one input, which its matrices hold (got {len(inputs)}); give the first alone")
+    if trace.samples != 1:
+        raise UsageError(
+            f"loas: expected one input, which its matrices hold (got {trace.samples}); give the first alone"
+        )
     works, losses = workloads_of(trace)
-    recording = record_spikes(model, inputs, trace, works)
+    recording = record_spikes(model, inputs, trace, works, batch_axis=batch_axis)
     grouped = [t for t in recording.trains if t.work.conv is not None and t.work.conv.groups > 1]
     losses += recording.losses
     losses += tuple(

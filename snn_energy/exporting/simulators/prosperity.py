@@ -42,18 +42,18 @@ for layer in layers:
 
 
 def export_prosperity(
-    model: nn.Module, inputs: Tensor, trace: Trace, folder: str | Path, *, force: bool = False
+    model: nn.Module, inputs: Tensor, trace: Trace, folder: str | Path, *, force: bool = False, batch_axis: int = 0
 ) -> Written:
-    """Write the spikes of `model` on one input (`1 ...`), of which `trace` is the trace, as Prosperity wants them.
+    """Write the spikes of `model` on one input, of which `trace` is the trace, as Prosperity wants them.
 
     conv2d_0.npy is bool `t c h w`, fc_1.npy bool `t tokens features`. Errors: ExportRefused (layers without spikes,
     whatever is not square, groups, dilation), ExportError (a network that does not repeat itself), UsageError (more
     than one input).
     """
-    if len(inputs) != 1:
-        raise UsageError(f"prosperity: expected one input, as it simulates one (got {len(inputs)}); give one alone")
+    if trace.samples != 1:
+        raise UsageError(f"prosperity: expected one input, as it simulates one (got {trace.samples}); give one alone")
     works, losses = workloads_of(trace)
-    recording = record_spikes(model, inputs, trace, works)
+    recording = record_spikes(model, inputs, trace, works, batch_axis=batch_axis)
     losses += recording.losses
     losses += tuple(Loss(what, t.work.name, why) for t in recording.trains for what, why in _lost(t.work.conv))
     listed = refuse_or_list(losses, force, target=f"{folder} (Prosperity)")

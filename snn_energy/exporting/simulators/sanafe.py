@@ -56,15 +56,16 @@ def export_sanafe(
     *,
     chip: Chip | None = None,
     force: bool = False,
+    batch_axis: int = 0,
 ) -> Written:
-    """Write the measured spikes of `model` on `inputs` (`n ...`), of which `trace` is the trace, for SANA-FE.
+    """Write the measured spikes of `model` on `inputs`, of which `trace` is the trace, for SANA-FE.
 
     Run it for `time_steps_in_all` steps (the side-car has the command). Errors: ExportRefused (layers without spikes,
     groups, dilation, tokens), ExportError (a network that does not repeat itself), UsageError (a chip too small).
     """
     place = chip or Chip()
     works, losses = workloads_of(trace)
-    recording = record_spikes(model, inputs, trace, works)
+    recording = record_spikes(model, inputs, trace, works, batch_axis=batch_axis)
     steps = trace.time_steps or 1
     losses += recording.losses
     losses += tuple(Loss(what, t.work.name, why) for t in recording.trains for what, why in _lost(t.work, steps))
@@ -75,7 +76,7 @@ def export_sanafe(
     mapping = _mapping(trains, place)
     lines = [
         *comment_lines(listed),
-        f"# Replays the spikes of {len(inputs)} samples, {steps} time steps each, on {place.name}.",
+        f"# Replays the spikes of {trace.samples} samples, {steps} time steps each, on {place.name}.",
         *(f"# l{i}: {' '.join(train.work.name.split())}" for i, train in enumerate(trains)),
         "network:",
         "  name: replay",
@@ -86,7 +87,7 @@ def export_sanafe(
         "mappings:",
         *mapping,
     ]
-    in_all = len(inputs) * steps
+    in_all = trace.samples * steps
     rows = layer_rows([train.work for train in trains], [f"l{i}" for i in range(len(trains))])
     command = (
         'python -c "import sanafe; a = sanafe.load_loihi(); c = sanafe.SpikingChip(a);'

@@ -40,16 +40,21 @@ class SpikeTrain:
     weight: npt.NDArray[np.float32]
 
 
-def record_spikes(model: nn.Module, inputs: Tensor, trace: Trace, works: tuple[Workload, ...]) -> Recording:
-    """Run `model` on `inputs` (`n ...`), one sample at a time, and return the spikes that its layers were fed.
+def record_spikes(
+    model: nn.Module, inputs: Tensor, trace: Trace, works: tuple[Workload, ...], *, batch_axis: int = 0
+) -> Recording:
+    """Run `model` on `inputs`, one sample at a time, and return the spikes that its layers were fed.
+
+    `inputs` hold their samples along `batch_axis`: `n ...`, or `t n ...` with 1.
 
     `trace` is that of the same inputs. Layers without spikes (real-valued operands) and products that no module of
     RECORDED makes are left out, each with its Loss. Errors: DataError, where the inputs are not those of the trace;
     ExportError, where the network fails or does not repeat itself.
     """
-    if len(inputs) != trace.samples:
+    given = inputs.shape[batch_axis]
+    if given != trace.samples:
         raise DataError(
-            f"record_spikes: {len(inputs)} inputs (expected the {trace.samples} of the trace); trace these inputs first"
+            f"record_spikes: {given} inputs (expected the {trace.samples} of the trace); trace these inputs first"
         )
     modules = dict(model.named_modules())
     losses: list[Loss] = []
@@ -62,11 +67,13 @@ def record_spikes(model: nn.Module, inputs: Tensor, trace: Trace, works: tuple[W
             losses.append(Loss("signed spikes", work.name, "a spike matrix holds 0 and 1"))
         elif not isinstance(module, RECORDED) or work.layer.calls == 0:
             losses.append(Loss("a product without a module", work.name, "only the inputs of modules are recorded"))
+        elif getattr(module, "padding_mode", "zeros") != "zeros":
+            losses.append(Loss(f"{module.padding_mode} padding", work.name, "maps are padded with zeros alone"))
         else:
             wanted[work.name] = work
     kept: dict[str, list[list[Tensor]]] = {name: [] for name in wanted}
     with _listening({name: modules[name] for name in wanted}, kept):
-        for sample in inputs.split(1):
+        for sample in torch.split(inputs, 1, batch_axis):
             for calls in kept.values():
                 calls.append([])
             _run(model, sample)
@@ -104,7 +111,7 @@ def _run(model: nn.Module, sample: Tensor) -> None:
     except MODEL_ERRORS as problem:
         raise ExportError(
             f"{type(model).__qualname__}: cannot run on one input of shape {list(sample.shape)}:"
-            f" {first_line(problem)}; give inputs whose first axis counts samples"
+            f" {first_line(problem)}; give inputs that it takes, and the axis of their samples"
         ) from problem
     finally:
         for module, training in modes:
@@ -113,7 +120,7 @@ def _run(model: nn.Module, sample: Tensor) -> None:
 
 def _train(work: Workload, kept: list[list[Tensor]], module: nn.Module) -> SpikeTrain:
     """Join the calls of each sample; the shape of one run is the layer's own."""
-    axes = 1 if isinstance(module, nn.Linear) else module.weight.dim() - 1  # type: ignore[union-attr, operator]
+    axes = 1 if isinstance(module, nn.Linear) else module.weight.dim() - 1  # type: ignore[operator]
     rows = [
         torch.cat([call.reshape(-1, *call.shape[call.dim() - axes :]) for call in calls]) if calls else torch.zeros(0)
         for calls in kept
@@ -125,7 +132,7 @@ def _train(work: Workload, kept: list[list[Tensor]], module: nn.Module) -> Spike
             " each sample): the network draws random numbers or keeps state between calls; reset it, or use a"
             " deterministic encoder"
         )
-    weight = module.weight.detach().to("cpu", torch.float32).numpy()  # type: ignore[union-attr, operator]
+    weight = module.weight.detach().to("cpu", torch.float32).numpy()  # type: ignore[operator]
     return SpikeTrain(work=work, spikes=torch.stack(rows).numpy(), weight=weight)
 
 
@@ -155,8 +162,8 @@ def patches(train: SpikeTrain) -> Bits:
     met = int(np.count_nonzero(rows)) * work.product.n
     if met != work.layer.events:
         raise ExportError(
-            f"{work.name}: its patches hold {met} synaptic events (expected the {work.layer.events} of the trace); only"
-            " zero padding is known here: use padding_mode 'zeros'"
+            f"{work.name}: its patches hold {met} synaptic events (expected the {work.layer.events} of the trace); call"
+            " each layer with inputs of one size"
         )
     return rows
 
