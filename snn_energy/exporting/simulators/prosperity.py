@@ -34,7 +34,7 @@ import torch
 
 here = Path(__file__).parent
 layers = json.loads((here / "snn_energy.json").read_text())["layers"]
-spikes = {layer["row"]: [torch.from_numpy(np.load(here / (layer["row"] + ".npy")))] for layer in layers}
+spikes = {layer["row"]: torch.from_numpy(np.load(here / (layer["row"] + ".npy"))) for layer in layers}
 Path(sys.argv[1] + ".pkl").write_bytes(pickle.dumps(spikes))
 for layer in layers:
     print("(%r, %r)," % (layer["row"], layer["prosperity"]))
