@@ -14,6 +14,8 @@ import torch
 from networks import BATCH_AXIS, NETWORKS
 
 import snn_energy as se
+from snn_energy.counting.counts import LayerCounts
+from snn_energy.counting.values import ValueSet
 from snn_energy.exporting.simulators.sanafe import export_sanafe
 from snn_energy.exporting.simulators.scalesim import DATAFLOWS, Array
 from snn_energy.models import build
@@ -127,6 +129,22 @@ def test_zigzag_reads_our_onnx_files_with_the_counted_sizes(tmp_path):
     assert sum(a * b for a, b in zip(sizes, runs, strict=True)) * trace.samples == trace.dense_macs
     onnx.save(one_image(onnx.load(tmp_path / "net.onnx")), tmp_path / "one.onnx")
     assert sum(macs(tmp_path / "one.onnx")) * trace.samples == trace.dense_macs
+
+
+@needs_zigzag
+def test_zigzag_takes_heads_and_two_activations_for_what_they_are(tmp_path):
+    """Scores of attention: 3 heads of 5 x 6 by 6 x 4, both factors from the network, at two time steps."""
+    half = ValueSet(magnitudes=(1.0,), positive=True)
+    macs = 3 * 5 * 6 * 4 * 2
+    layer = LayerCounts(
+        name="scores", kind="matmul", values=half, partner_values=half, dense_macs=macs, connections=macs, events=60,
+        geometry=(("m", (5,)), ("n", (4,)), ("k", (6,))),
+    )  # fmt: skip
+    report = se.price(se.Trace(layers=(layer,), samples=1, time_steps=2))
+    found = simulate_zigzag(report, machine=se.load_hardware("han-45nm-int32"), rows=2, cols=4)
+    (row,) = found.layers
+    # C along 2 rows, K along 4 columns, and the rest in time: 3 heads, 5 rows, 3 passes over C; two time steps
+    assert (row.runs, row.cycles) == (2, 2 * 3 * 5 * 3)
 
 
 def one_image(model):

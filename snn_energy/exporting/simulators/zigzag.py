@@ -110,6 +110,7 @@ def _graph(
     nodes: list[NodeProto] = []
     inputs: list[ValueInfoProto] = []
     outputs: list[ValueInfoProto] = []
+    hidden: list[ValueInfoProto] = []
     for work, name in zip(works, names, strict=True):
         plain = work.conv is None or any(True for _ in _lost(work.conv))
         node, before, given, made = _product(work, name) if plain else _convolution(work, name)
@@ -117,8 +118,11 @@ def _graph(
         set_properties(node, {PREFIX + "layer": work.name, **{PREFIX + key: str(facts[key]) for key in FACTS}})
         nodes += [*before, node]
         inputs += given
+        shapes = {value.name: [axis.dim_value for axis in value.type.tensor_type.shape.dim] for value in given}
+        hidden += [_value(copy.output[0], tuple(shapes[copy.input[0]])) for copy in before]
         outputs.append(made)
     graph = helper.make_graph(nodes, trace.model or "network", inputs, outputs)
+    graph.value_info.extend(hidden)  # ZigZag infers no shapes
     model = helper.make_model(graph, producer_name="snn-energy", opset_imports=[helper.make_opsetid("", OPSET)])
     model.ir_version = IR_VERSION
     set_properties(model, {PREFIX + "samples": str(trace.samples), LOSSES_KEY: losses_json(losses)})
