@@ -49,7 +49,7 @@ def side_car(folder):
 
 def kept(trace, folder):
     """The layers that were written, whose number is not zero."""
-    names = [layer["name"] for layer in side_car(folder)["layers"]]
+    names = {layer["name"] for layer in side_car(folder)["layers"]}
     layers = [layer for layer in trace.layers if layer.name in names]
     assert len(layers) == len(names) >= 3
     return layers

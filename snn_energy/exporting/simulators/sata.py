@@ -44,7 +44,7 @@ def export_sata(trace: Trace, folder: str | Path, *, force: bool = False) -> Wri
     for name, row in zip(names, rows, strict=True):
         lines += [f"  - name: {_quoted(name)}", "    attributes:"]
         lines += [f"      {key}: {value}" for key, value in zip(KEYS, row, strict=True)]
-    car = side_car("sata", trace, layer_rows(copies, names), listed, sparsity=sparsity)
+    car = side_car("sata", trace, layer_rows(copies, names, whole=True), listed, sparsity=sparsity)
     return write_folder("sata", folder, {WORKLOAD: "\n".join(lines) + "\n"}, car, listed)
 
 
