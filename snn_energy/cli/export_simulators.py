@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from snn_energy.counting.counts import Trace
     from snn_energy.exporting.simulators.folder import Written
+    from snn_energy.reporting.subject import DataRequest
 
 DEFAULT_SAMPLES = 1000
 TRACE_NAMES = (".json", ".json.gz", ".gz")
@@ -32,10 +34,22 @@ SourceArgument = Annotated[
     ),
 ]
 CheckpointArgument = Annotated[
-    str,
+    str | None,
     typer.Argument(
-        metavar="CHECKPOINT", help="Checkpoint file, or name of a shipped one (fashion-cnn).", show_default=False
+        metavar="[CHECKPOINT]",
+        help="Checkpoint file, or name of a shipped one (fashion-cnn); with --model, a plain state dict.",
+        show_default=False,
     ),
+]
+ModelOption = Annotated[
+    str | None,
+    typer.Option(metavar="MODULE:FACTORY", help="Your own network, made by this function.", show_default=False),
+]
+ModelArgsOption = Annotated[
+    str | None, typer.Option(metavar="JSON", help="Arguments of the --model function.", show_default=False)
+]
+LayoutOption = Annotated[
+    str, typer.Option(metavar="N|TN|NT", help="Leading axes of an array: samples, or time steps too.")
 ]
 FolderOption = Annotated[
     Path, typer.Option("--output", "-o", metavar="FOLDER", help="Folder to write into.", show_default=False)
@@ -181,10 +195,13 @@ def sata_command(
 
 
 def sanafe_command(
-    checkpoint: CheckpointArgument,
     output: FolderOption,
+    checkpoint: CheckpointArgument = None,
     samples: SpikeSamplesOption = 1,
+    model: ModelOption = None,
+    model_args: ModelArgsOption = None,
     data: DataOption = None,
+    layout: LayoutOption = "N",
     split: SplitOption = "test",
     data_dir: DataDirOption = None,
     force: ForceOption = False,
@@ -199,18 +216,23 @@ def sanafe_command(
     Examples:
       snn-energy export sanafe fashion-cnn -o sanafe/ --force
       snn-energy export sanafe my.pt -o sanafe/ --data x.npy --samples 5
+      snn-energy export sanafe -o out/ --model my_net:build --data x.npy --layout TN
     """
     from snn_energy.exporting.simulators.sanafe import export_sanafe
 
-    model, inputs, trace = _run_on(checkpoint, 0, samples, data=data, split=split, data_dir=data_dir)
-    _tell(export_sanafe(model, inputs, trace, output, force=force), json)
+    wanted = _request(data, layout=layout, split=split, data_dir=data_dir)
+    ran = _run_on(checkpoint, wanted, 0, samples, model=model, model_args=model_args)
+    _tell(export_sanafe(ran.model, ran.inputs, ran.trace, output, force=force, batch_axis=ran.batch_axis), json)
 
 
 def loas_command(
-    checkpoint: CheckpointArgument,
     output: FolderOption,
+    checkpoint: CheckpointArgument = None,
     sample: SampleOption = 0,
+    model: ModelOption = None,
+    model_args: ModelArgsOption = None,
     data: DataOption = None,
+    layout: LayoutOption = "N",
     split: SplitOption = "test",
     data_dir: DataDirOption = None,
     force: ForceOption = False,
@@ -227,15 +249,19 @@ def loas_command(
     """
     from snn_energy.exporting.simulators.loas import export_loas
 
-    model, inputs, trace = _run_on(checkpoint, sample, 1, data=data, split=split, data_dir=data_dir)
-    _tell(export_loas(model, inputs, trace, output, force=force), json)
+    wanted = _request(data, layout=layout, split=split, data_dir=data_dir)
+    ran = _run_on(checkpoint, wanted, sample, 1, model=model, model_args=model_args)
+    _tell(export_loas(ran.model, ran.inputs, ran.trace, output, force=force, batch_axis=ran.batch_axis), json)
 
 
 def prosperity_command(
-    checkpoint: CheckpointArgument,
     output: FolderOption,
+    checkpoint: CheckpointArgument = None,
     sample: SampleOption = 0,
+    model: ModelOption = None,
+    model_args: ModelArgsOption = None,
     data: DataOption = None,
+    layout: LayoutOption = "N",
     split: SplitOption = "test",
     data_dir: DataDirOption = None,
     force: ForceOption = False,
@@ -251,8 +277,9 @@ def prosperity_command(
     """
     from snn_energy.exporting.simulators.prosperity import export_prosperity
 
-    model, inputs, trace = _run_on(checkpoint, sample, 1, data=data, split=split, data_dir=data_dir)
-    _tell(export_prosperity(model, inputs, trace, output, force=force), json)
+    wanted = _request(data, layout=layout, split=split, data_dir=data_dir)
+    ran = _run_on(checkpoint, wanted, sample, 1, model=model, model_args=model_args)
+    _tell(export_prosperity(ran.model, ran.inputs, ran.trace, output, force=force, batch_axis=ran.batch_axis), json)
 
 
 COMMANDS: dict[str, Callable[..., None]] = {
@@ -306,24 +333,50 @@ def traced(source: str, *, data: str | None, split: str, data_dir: Path | None, 
         return subject.assess(baseline=False, progress=advance).report.trace
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Ran:
+    """A network, the inputs it ran on, the axis of their samples, and the trace of that."""
+
+    model: nn.Module
+    inputs: Tensor
+    batch_axis: int
+    trace: Trace
+
+
+def _request(data: str | None, *, layout: str, split: str, data_dir: Path | None) -> DataRequest:
+    from snn_energy.reporting.subject import DataRequest
+
+    return DataRequest(source=data, layout=layout, split=split, data_dir=data_dir)
+
+
 def _run_on(
-    checkpoint: str, first: int, count: int, *, data: str | None, split: str, data_dir: Path | None
-) -> tuple[nn.Module, Tensor, Trace]:
-    """A checkpoint's network, `count` inputs of its data from the one with number `first`, and the trace of these."""
-    if checkpoint.endswith(TRACE_NAMES):
+    checkpoint: str | None, wanted: DataRequest, first: int, count: int, *, model: str | None, model_args: str | None
+) -> _Ran:
+    """Run a network on `count` samples of its data from the one with number `first`."""
+    from snn_energy.counting.skeleton import Graph
+    from snn_energy.counting.tracing import trace
+    from snn_energy.reporting.assessment import AXES
+    from snn_energy.reporting.subject import checkpoint_subject, factory_subject
+
+    if checkpoint is not None and checkpoint.endswith(TRACE_NAMES):
         raise UsageError(
             f"{checkpoint}: a trace holds sums, and this simulator wants every spike; name the checkpoint itself"
         )
-    from snn_energy.counting.tracing import trace
-    from snn_energy.models import checkpoint_path, load_checkpoint
-    from snn_energy.training import load_images
-
-    loaded = load_checkpoint(checkpoint_path(checkpoint))
-    images = load_images(data or loaded.dataset, split, data_dir=data_dir)
+    if model is not None:
+        subject = factory_subject(model, wanted, weights=checkpoint, arguments=model_args)
+    elif checkpoint is not None:
+        subject = checkpoint_subject(checkpoint, wanted)
+    else:
+        raise UsageError("nothing to run: name a checkpoint, like fashion-cnn, or give --model MODULE:FACTORY")
+    assert not isinstance(subject.model, Graph)
+    images = subject.images
     if first + count > len(images):
-        raise UsageError(f"{data or loaded.dataset}: expected samples below {len(images)} (got {first + count - 1})")
-    inputs, _ = next(images.part(first, first + count).batches(count, loaded.input))
-    return loaded.model, inputs, trace(loaded.model, inputs)
+        raise UsageError(f"{images.source}: expected samples below {len(images)} (got {first + count - 1})")
+    inputs, _ = next(images.part(first, first + count).batches(count, subject.spec))
+    batch_axis, time_axis = AXES[images.layout]
+    steps = None if time_axis is None else inputs.shape[time_axis]
+    counted = trace(subject.model, inputs, batch_axis=batch_axis, time_steps=steps)
+    return _Ran(model=subject.model, inputs=inputs, batch_axis=batch_axis, trace=counted)
 
 
 def _tell(written: Written, json: bool) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -92,6 +93,33 @@ def test_spikes_of_a_checkpoint_on_its_own_data(run, checkpoint, tmp_path, simul
     assert (result.exit_code, result.stderr) == (0, "")
     layers = json.loads((tmp_path / "out" / "snn_energy.json").read_text())["layers"]
     assert [layer["name"] for layer in layers] == ["blocks.1.conv", "head"]
+
+
+def test_a_network_of_the_users_own_with_its_time_axis(run, tmp_path, monkeypatch):
+    (tmp_path / "own_net.py").write_text(
+        "import torch\n"
+        "class Net(torch.nn.Module):\n"
+        "    def __init__(self, wide):\n"
+        "        super().__init__()\n"
+        "        self.head = torch.nn.Linear(6, wide)\n"
+        "    def forward(self, x):\n"
+        "        return torch.stack([self.head(step) for step in x]).sum(0)\n"
+        "build = Net\n"
+    )
+    frames = (np.random.default_rng(0).random((4, 3, 6)) < 0.4).astype(np.float32)
+    np.save(tmp_path / "x.npy", frames)
+    monkeypatch.chdir(tmp_path)
+    own = ("--model", "own_net:build", "--model-args", '{"wide": 5}', "--data", "x.npy", "--layout", "TN")
+    result = run("export", "loas", "-o", "out", "--sample", "1", *own)
+    assert (result.exit_code, result.stderr) == (0, "")
+    matrix = np.load(tmp_path / "out" / "Layer_0_x.npy")
+    np.testing.assert_array_equal(matrix, frames[:, 1, None] != 0)
+    result = run("export", "sanafe", "-o", "replay", "--samples", "3", *own)
+    assert (result.exit_code, result.stderr) == (0, "")
+    car = json.loads((tmp_path / "replay" / "snn_energy.json").read_text())
+    assert (car["time_steps_in_all"], car["layers"][0]["events"]) == (12, 5 * int(frames.sum()))
+    result = run("export", "loas", "-o", "none")
+    assert (result.exit_code, "nothing to run: name a checkpoint" in result.stderr) == (2, True)
 
 
 def test_wrong_words_are_one_line_and_write_nothing(run, counts, checkpoint, tmp_path):
