@@ -38,7 +38,7 @@ SIMULATORS: tuple[Format, ...] = (
         form="every spike, in time steps",
         holds="a network mapped on Loihi's cores that replays the measured spikes through its synapses",
         needs="a network and data: it is run once more",
-        leaves_out="layers that are fed real values, groups, dilation, tokens; what the neurons themselves would do",
+        leaves_out="layers that are fed real values or not at every time step; what the neurons themselves would do",
     ),
     Format(
         command="loas",

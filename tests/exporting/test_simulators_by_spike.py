@@ -158,6 +158,22 @@ def test_sanafe_replays_these_very_spikes(tmp_path):
     assert "c.sim(2)" in json.loads((tmp_path / "snn_energy.json").read_text())["command"]
 
 
+def sanafe_neurons(text):
+    """Neurons of each group, and how often each is mapped to a core."""
+    groups, mapped = {}, {}
+    for name, body in re.findall(r"    - name: (\w+)\n.*?neurons:\n(.*?)(?=    - name|  edges:)", text, re.DOTALL):
+        ids = [
+            n
+            for first, last in re.findall(r"- (\d+)(?:\.\.(\d+))?: \{", body)
+            for n in range(int(first), int(last or first) + 1)
+        ]
+        groups[name] = ids
+        mapped[name] = []
+    for name, first, last in re.findall(r"^  - (\w+)\.(\d+)(?:\.\.(\d+))?: \{core", text, re.MULTILINE):
+        mapped[name] += range(int(first), int(last or first) + 1)
+    return groups, mapped
+
+
 def sanafe_events(text):
     """Synaptic events of the file, as SANA-FE connects neurons: nested loops over its conv2d and dense edges."""
     total = 0
@@ -165,6 +181,9 @@ def sanafe_events(text):
         (group,) = re.findall(rf"name: l{number}_in\n.*?neurons:\n(.*?)    - name", text, re.DOTALL)
         fired = {int(n): train.count("1") for n, train in re.findall(r"- (\d+): \{spikes: \[(.*?)\]\}", group)}
         (targets,) = re.findall(rf"name: l{number}_out\n.*?- 0\.\.(\d+): ", text, re.DOTALL)
+        if "type: sparse" in edge:
+            total += sum(fired.get(int(source), 0) for source, _ in re.findall(r"\[(\d+), (\d+)\]", edge))
+            continue
         if "type: dense" in edge:
             total += sum(fired.values()) * (int(targets) + 1)
             continue
@@ -197,7 +216,44 @@ def test_the_events_of_sanafes_file_are_the_counted_ones(tmp_path):
     events = sum(layer.events for layer in trace.layers if layer.name in kept)
     text = (tmp_path / "network.yaml").read_text()
     assert sanafe_events(text) == events > 0
+    groups, mapped = sanafe_neurons(text)
+    assert groups == mapped == {name: list(range(len(ids))) for name, ids in groups.items()}
     assert text.startswith("# lost in this format")
+
+
+class Grouped(nn.Module):
+    """Groups, dilation and tokens: what no edge of SANA-FE describes, `n t c h w` spikes."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(4, 6, (3, 2), groups=2, dilation=(1, 2), padding=1, stride=(2, 1), bias=False)
+        self.tokens = nn.Linear(4, 3, bias=False)
+
+    def forward(self, x):
+        maps = torch.stack([self.conv(step) for step in x.unbind(1)]).sum(0).flatten(1).sum(1)
+        return maps + torch.stack([self.tokens(step.flatten(2).mT) for step in x.unbind(1)]).sum((0, 2, 3))
+
+
+def test_synapses_that_no_edge_describes_are_written_one_by_one(tmp_path):
+    net, x = Grouped(), spikes(2, 3, 4, 5, 6)
+    trace = se.trace(net, x, time_steps=3)
+    export_sanafe(net, x, trace, tmp_path)
+    text = (tmp_path / "network.yaml").read_text()
+    assert text.count("type: sparse") == 2
+    assert sanafe_events(text) == trace.events > 0
+    groups, mapped = sanafe_neurons(text)
+    assert groups == mapped == {name: list(range(len(ids))) for name, ids in groups.items()}
+    assert sum(len(groups[name]) for name in ("l0_out", "l1_out")) * 3 * 2 == sum(row.outputs for row in trace.layers)
+    (pairs, weights) = re.findall(
+        r"l0_in -> l0_out: \{type: sparse, source_target_pairs: \[(.*)\], weight: \[(.*)\]\}", text
+    )[0]
+    pairs = [(int(a), int(b)) for a, b in re.findall(r"\[(\d+), (\d+)\]", pairs)]
+    padded = nn.functional.pad(x[0, 0], (1, 1, 1, 1)).flatten()
+    sums = torch.zeros(max(b for _, b in pairs) + 1)
+    for (source, target), weight in zip(pairs, weights.split(", "), strict=True):
+        sums[target] += padded[source] * float(weight)
+    with torch.no_grad():
+        torch.testing.assert_close(sums, net.conv(x[:1, 0]).flatten(), rtol=0, atol=1e-5)
 
 
 def test_a_chip_that_is_too_small_is_named(tmp_path):
@@ -250,16 +306,20 @@ def test_prosperity_takes_maps_and_sizes(tmp_path):
         export_prosperity(net, x, se.trace(net, x.expand(2, -1, -1, -1, -1), time_steps=4), tmp_path)
 
 
-@pytest.mark.parametrize("export", [export_loas, export_prosperity, export_sanafe])
-def test_groups_are_refused_and_identical_input_gives_identical_bytes(tmp_path, export):
+@pytest.mark.parametrize("export", [export_loas, export_prosperity])
+def test_groups_are_refused(tmp_path, export):
     net = nn.Sequential(nn.Conv2d(2, 4, 3, groups=2), nn.ReLU())
     x = spikes(1, 2, 5, 5)
     with pytest.raises(ExportRefused, match="groups"):
         export(net, x, se.trace(net, x), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("export", [export_loas, export_prosperity, export_sanafe])
+def test_identical_input_gives_identical_bytes(tmp_path, export):
     net, x = Stepped(nn.Conv2d(2, 4, 3)), spikes(1, 3, 2, 5, 5)
     for folder in ("a", "b"):
         export(net, x, se.trace(net, x, time_steps=3), tmp_path / folder)
-    assert not (tmp_path / "out").exists()
     for path in (tmp_path / "a").iterdir():
         assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes()
 

@@ -12,6 +12,7 @@ import onnx
 import pytest
 import torch
 from networks import BATCH_AXIS, NETWORKS
+from torch import nn
 
 import snn_energy as se
 from snn_energy.counting.counts import LayerCounts
@@ -43,6 +44,24 @@ REFERENCE = {
     "pure-cnn": lambda: built("pure-cnn", depths=(2, 1), stem=(3, 1)),
     "spiking-cnn": lambda: built("spiking-cnn", time_steps=3),
 }
+
+
+class Grouped(nn.Module):
+    """Groups, dilation and tokens: synapses that SANA-FE gets one by one, `n t c h w` spikes."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(4, 6, (3, 2), groups=2, dilation=(1, 2), padding=1, stride=(2, 1))
+        self.tokens = nn.Linear(4, 3)
+
+    def forward(self, x):
+        maps = torch.stack([self.conv(step) for step in x.unbind(1)]).sum(0).flatten(1).sum(1)
+        return maps + torch.stack([self.tokens(step.flatten(2).mT) for step in x.unbind(1)]).sum((0, 2, 3))
+
+
+def grouped():
+    torch.manual_seed(0)
+    return Grouped(), (torch.rand(2, 3, 4, 5, 6) < 0.3).float()
 
 
 def report_of(name):
@@ -168,11 +187,11 @@ print(json.dumps({{key: found[key] for key in ("spikes", "neurons_fired", "neuro
 
 
 @needs_sanafe
-@pytest.mark.parametrize("name", ["vgg", "spiking-cnn", "recurrent"])
+@pytest.mark.parametrize("name", ["vgg", "spiking-cnn", "recurrent", "spiking-transformer", "grouped"])
 def test_sanafe_counts_the_very_spikes_and_events_and_pays_for_them(tmp_path, name):
-    model, x = REFERENCE[name]()
+    model, x = grouped() if name == "grouped" else REFERENCE[name]()
     axis = BATCH_AXIS.get(name, 0)
-    trace = se.trace(model, x, batch_axis=axis)
+    trace = se.trace(model, x, batch_axis=axis, time_steps=3 if name == "grouped" else None)
     export_sanafe(model, x, trace, tmp_path, force=True, batch_axis=axis)
     car = json.loads((tmp_path / "snn_energy.json").read_text())
     script = RUN.format(steps=car["time_steps_in_all"])

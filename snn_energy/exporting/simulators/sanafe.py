@@ -60,8 +60,9 @@ def export_sanafe(
 ) -> Written:
     """Write the measured spikes of `model` on `inputs`, of which `trace` is the trace, for SANA-FE.
 
-    Run it for `time_steps_in_all` steps (the side-car has the command). Errors: ExportRefused (layers without spikes,
-    groups, dilation, tokens), ExportError (a network that does not repeat itself), UsageError (a chip too small).
+    Run it for `time_steps_in_all` steps (the side-car has the command). Synapses that no edge of SANA-FE describes
+    (groups, dilation, tokens) are written one by one. Errors: ExportRefused (layers without spikes, or that run
+    another number of times), ExportError (a network that does not repeat itself), UsageError (a chip too small).
     """
     place = chip or Chip()
     works, losses = workloads_of(trace)
@@ -97,17 +98,29 @@ def export_sanafe(
     return write_folder("sanafe", folder, {NETWORK: "\n".join(lines) + "\n"}, car, listed)
 
 
-_EDGES = "conv2d edges have none; the layer is left out"
+MOST_PAIRS = 2_000_000
+"""Synapses of one layer that are written one by one, where no edge describes them all."""
+
 _TOGETHER = "all groups step together; the layer is left out"
+_MANY = f"no edge describes them, and more than {MOST_PAIRS:,} are not written one by one; the layer is left out"
 
 # Why a layer cannot be replayed: noun, test, reason.
 _UNFIT: tuple[tuple[str, Callable[[Workload, int], bool], str], ...] = (
-    ("groups", lambda work, _: work.conv is not None and work.conv.groups > 1, _EDGES),
-    ("dilation", lambda work, _: work.conv is not None and set(work.conv.dilation) != {1}, _EDGES),
-    ("a third axis", lambda work, _: work.conv is not None and work.conv.axes > 2, _EDGES),
-    ("tokens that share weights", lambda work, _: work.conv is None and work.product.m > 1, _EDGES),
     ("another number of runs than time steps", lambda work, steps: work.product.passes != steps, _TOGETHER),
+    ("its many synapses", lambda work, _: not _has_edge(work) and _synapses(work) > MOST_PAIRS, _MANY),
 )
+
+
+def _has_edge(work: Workload) -> bool:
+    """Whether one of SANA-FE's own edges, dense or conv2d, describes all synapses."""
+    if work.conv is None:
+        return work.product.m == 1
+    return work.conv.groups == 1 and set(work.conv.dilation) == {1} and work.conv.axes < 3
+
+
+def _synapses(work: Workload) -> int:
+    product = work.product
+    return product.m * product.n * product.k * product.copies
 
 
 def _lost(work: Workload, steps: int) -> Iterator[tuple[str, str]]:
@@ -117,12 +130,16 @@ def _lost(work: Workload, steps: int) -> Iterator[tuple[str, str]]:
 def _sources(train: SpikeTrain) -> np.ndarray[tuple[int, int], np.dtype[np.bool_]]:
     """Spikes of each sending neuron, bool `neurons steps`; those on a padded border stay silent."""
     maps = train.spikes if train.work.conv is None else padded_maps(train)
-    steps = maps.reshape(maps.shape[0] * maps.shape[1], -1)
+    steps = maps.reshape(maps.shape[0] * train.work.product.passes, -1)
     return np.ascontiguousarray(steps.T)
 
 
+def _senders(work: Workload) -> int:
+    return work.product.m * work.product.k if work.conv is None else work.conv.c_in * prod(work.conv.padded)
+
+
 def _targets(work: Workload) -> int:
-    return work.product.n * work.product.m
+    return work.product.m * work.product.n * (1 if work.conv is None else work.product.copies)
 
 
 def _groups(number: int, train: SpikeTrain, chip: Chip) -> Iterator[str]:
@@ -150,6 +167,10 @@ def _groups(number: int, train: SpikeTrain, chip: Chip) -> Iterator[str]:
 def _edge(number: int, train: SpikeTrain) -> str:
     conv = train.work.conv
     ends = f"    - l{number}_in -> l{number}_out"
+    if not _has_edge(train.work):
+        sources, targets, weights = _pairs(train)
+        pairs = ", ".join(f"[{a}, {b}]" for a, b in zip(sources.tolist(), targets.tolist(), strict=True))
+        return f"{ends}: {{type: sparse, source_target_pairs: [{pairs}], weight: [{_numbers(weights)}]}}"
     if conv is None:  # weight `out in` -> source-major
         return f"{ends}: {{type: dense, weight: [{_numbers(train.weight.T)}]}}"
     (height, width), (kernel_h, kernel_w), (stride_h, stride_w) = (
@@ -163,6 +184,28 @@ def _edge(number: int, train: SpikeTrain) -> str:
         f" kernel_height: {kernel_h}, kernel_width: {kernel_w}, kernel_count: {conv.c_out},"
         f" stride_height: {stride_h}, stride_width: {stride_w}, weight: [{_numbers(filters)}]}}"
     )
+
+
+_Indices = np.ndarray[tuple[int, ...], np.dtype[np.int64]]
+
+
+def _pairs(train: SpikeTrain) -> tuple[_Indices, _Indices, np.ndarray[tuple[int, ...], np.dtype[np.float32]]]:
+    """Every synapse of a layer: sending and receiving neuron (maps in the order c, then the axes), and its weight."""
+    product, conv = train.work.product, train.work.conv
+    if conv is None:
+        token, feature, source = np.indices((product.m, product.n, product.k)).reshape(3, -1)
+        weights = train.weight[feature, source]
+        return token * product.k + source, token * product.n + feature, weights
+    axes, filters = conv.axes, conv.c_out // conv.groups
+    places = np.indices((conv.c_out, conv.c_in // conv.groups, *conv.kernel, *conv.size_out)).reshape(2 + 2 * axes, -1)
+    out, channel, taps, positions = places[0], places[1], places[2 : 2 + axes], places[2 + axes :]
+    source = (out // filters) * (conv.c_in // conv.groups) + channel
+    target = out
+    for axis in range(axes):
+        at = positions[axis] * conv.stride[axis] + taps[axis] * conv.dilation[axis]
+        source = source * conv.padded[axis] + at
+        target = target * conv.size_out[axis] + positions[axis]
+    return source, target, train.weight[(out, channel, *taps)]
 
 
 def _two(sizes: tuple[int, ...]) -> tuple[int, int]:
@@ -183,12 +226,8 @@ def _mapping(trains: Sequence[SpikeTrain], chip: Chip) -> list[str]:
     lines: list[str] = []
     core = 0
     for number, train in enumerate(trains):
-        conv = train.work.conv
-        senders = train.work.product.k if conv is None else conv.c_in * prod(conv.padded)
-        for name, neurons, inputs in (
-            (f"l{number}_in", senders, True),
-            (f"l{number}_out", _targets(train.work), False),
-        ):
+        ends = ((f"l{number}_in", _senders(train.work), True), (f"l{number}_out", _targets(train.work), False))
+        for name, neurons, inputs in ends:
             for first in range(0, neurons, chip.neurons_per_core):
                 last = min(first + chip.neurons_per_core, neurons) - 1
                 at = f"{core // chip.cores_per_tile}.{core % chip.cores_per_tile}"
