@@ -216,7 +216,7 @@ def sanafe_command(
     Examples:
       snn-energy export sanafe fashion-cnn -o sanafe/ --force
       snn-energy export sanafe my.pt -o sanafe/ --data x.npy --samples 5
-      snn-energy export sanafe -o out/ --model my_net:build --data x.npy --layout TN
+      snn-energy export sanafe -o out/ --model net:build --data x.npy --layout TN
     """
     from snn_energy.exporting.simulators.sanafe import export_sanafe
 

@@ -60,6 +60,16 @@ def test_list_says_of_every_simulator_what_it_needs_and_leaves_out(run):
     assert max(map(len, run("export", "list").stdout.splitlines())) <= 80
 
 
+@pytest.mark.parametrize(
+    "words", [("export",), ("simulate",), *(("export", name) for name in COMMANDS), ("simulate", "zigzag")]
+)
+def test_help_fits_and_shows_examples(run, words):
+    result = run(*words, "--help")
+    assert result.exit_code == 0
+    assert "Examples:" in result.stdout
+    assert max(map(len, result.stdout.splitlines())) <= 80
+
+
 @pytest.mark.parametrize("simulator", ["timeloop", "zigzag"])
 def test_a_trace_is_written_without_the_network(run, counts, tmp_path, simulator):
     result = run("export", simulator, counts, "-o", tmp_path / "out")

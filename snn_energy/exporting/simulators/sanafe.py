@@ -173,11 +173,8 @@ def _edge(number: int, train: SpikeTrain) -> str:
         return f"{ends}: {{type: sparse, source_target_pairs: [{pairs}], weight: [{_numbers(weights)}]}}"
     if conv is None:  # weight `out in` -> source-major
         return f"{ends}: {{type: dense, weight: [{_numbers(train.weight.T)}]}}"
-    (height, width), (kernel_h, kernel_w), (stride_h, stride_w) = (
-        _two(conv.padded),
-        _two(conv.kernel),
-        _two(conv.stride),
-    )
+    (height, width), (kernel_h, kernel_w) = _two(conv.padded), _two(conv.kernel)
+    stride_h, stride_w = _two(conv.stride)
     filters = train.weight.reshape(conv.c_out, conv.c_in, kernel_h, kernel_w).transpose(2, 3, 1, 0)
     return (
         f"{ends}: {{type: conv2d, input_height: {height}, input_width: {width}, input_channels: {conv.c_in},"
@@ -209,7 +206,7 @@ def _pairs(train: SpikeTrain) -> tuple[_Indices, _Indices, np.ndarray[tuple[int,
 
 
 def _two(sizes: tuple[int, ...]) -> tuple[int, int]:
-    """A one-dimensional layer is an image of height 1."""
+    """A one-dimensional layer is an image of height 1, with stride 1 along it."""
     return (1, sizes[0]) if len(sizes) == 1 else (sizes[0], sizes[1])
 
 
