@@ -19,6 +19,7 @@ from snn_energy.cli import (
     report,
     selftest,
     sensitivity,
+    simulate,
     train,
 )
 from snn_energy.cli.group import Group, RootGroup
@@ -35,6 +36,7 @@ COMMANDS: Mapping[str, Callable[..., Any] | typer.Typer] = {
     "plot": plot.plot_command,
     "report": report.report_command,
     "export": export.app,
+    "simulate": simulate.app,
     "hardware": hardware.app,
     "selftest": selftest.selftest_command,
 }

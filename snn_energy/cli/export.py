@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from snn_energy.cli.console import emit_json, print_block, print_line
+from snn_energy.cli.export_simulators import add_simulators
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -46,14 +47,16 @@ def list_command(json: _Json = False) -> None:
       snn-energy export list --json
     """
     from snn_energy.exporting import FORMATS
+    from snn_energy.exporting.simulator_formats import SIMULATORS
 
+    rows = (*FORMATS, *SIMULATORS)
     if json:
-        emit_json([asdict(row) for row in FORMATS])
+        emit_json([asdict(row) for row in rows])
         return
 
     from rich.padding import Padding
 
-    for row in FORMATS:
+    for row in rows:
         print_line(f"{row.command} ({row.form})", style="bold")
         for what, text in (("holds", row.holds), ("needs", row.needs), ("leaves out", row.leaves_out)):
             print_block(Padding(f"{what}: {text}", (0, 0, 0, 2)))
@@ -180,3 +183,6 @@ def _print(exported: ExportedModel, source: str | None) -> None:
 
 def _axes(shape: tuple[str | int, ...]) -> str:
     return f"[{', '.join(map(str, shape))}]"
+
+
+add_simulators(app)
