@@ -21,8 +21,12 @@ from snn_energy.nirgraph.records import NirNode
 
 Shape = tuple[int, ...]
 
-RESET_KEY, FIRES_KEY, POOL_KEY = "snn_energy.reset", "snn_energy.fires", "snn_energy.max_pool"
-"""Metadata of a node with which a file says what NIR itself cannot: see `metadata` in `exporting.nir`."""
+RESET_KEY, POOL_KEY = "snn_energy.reset", "snn_energy.max_pool"
+"""Metadata of a node that our files say what NIR cannot with: a reset of another kind; sums that are a maximum."""
+
+CONSTANT_KEYS = {name: f"snn_energy.{name}" for name in ("decay", "gain", "decay_syn", "gain_syn", "subtract")}
+"""Metadata of a node that hold a neuron's constants as its network had them, free of rounding; `subtract` is the
+threshold that a reset subtracts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +38,8 @@ class Site:
     convention: Convention
     dt: float
     stepped: bool
+    own_time: bool = True
+    """False where the caller reads the file with another time step than it says: its exact constants do not hold."""
 
     def refuse(self, node: NirNode, what: str) -> DataError:
         """The error that names this node."""
@@ -245,11 +251,13 @@ def _neuron(node: NirNode, shape: Shape, site: Site) -> tuple[nn.Module, Shape]:
     if "v_threshold" in node.fields:
         found["threshold"], found["v_reset"] = read("v_threshold"), read("v_reset", 0.0)
     constants: dict[str, neurons.Constant] = {name: _constant(value) for name, value in found.items()}
+    if site.own_time:
+        constants |= {name: _said(node, key, site) for name, key in CONSTANT_KEYS.items() if key in node.metadata}
     if constants.get("offset") == 0:
         del constants["offset"]
     module = _CLASSES[node.kind](
         constants,
-        fires_at=node.metadata.get(FIRES_KEY, how.fires_at),
+        fires_at=how.fires_at,
         reset=node.metadata.get(RESET_KEY, how.reset),
         stepped=site.stepped,
     )
@@ -319,6 +327,13 @@ def _fitted(node: NirNode, name: str, shape: Shape, site: Site, default: float |
             "into it",
         )
     return value
+
+
+def _said(node: NirNode, key: str, site: Site) -> float:
+    try:
+        return float(node.metadata[key])
+    except ValueError:
+        raise site.refuse(node, f"its metadata {key} is damaged (got {node.metadata[key]!r}); export it again") from None
 
 
 def _constant(value: np.ndarray) -> neurons.Constant:

@@ -23,6 +23,8 @@ What the simulators do, read in their importers (snnTorch 1.0.0, SpikingJelly 2.
 | norse        | 1e-3  | 1 - dt/tau  | dt/tau, R is not read   | 1     | >     | to value  |
 | sinabs       | 1     | e^(-dt/tau) | 1, R is not read        | 1     | >=    | subtract  |
 
+Norse 1.1.0 itself writes tau dt in place of tau, and cannot read that back: give --dt 1e-6 for the files it wrote.
+
 dt is in the unit of the file's time constants, seconds by NIR's convention; Sinabs' are in time steps.
 
 An edge that leads back (recurrence) is instantaneous in NIR. In time steps it hands over what the neuron at its
@@ -60,6 +62,17 @@ class Convention:
         ratio = np.asarray(dt / tau, dtype=tau.dtype)
         found: np.ndarray = np.exp(-ratio) if self.exponential else 1 - ratio
         return found
+
+    def time_constant(self, decay: np.ndarray, dt: float) -> np.ndarray:
+        """The inverse of `decay`, in double precision."""
+        with np.errstate(divide="ignore"):
+            found: np.ndarray = -dt / np.log(decay) if self.exponential else dt / (1 - decay)
+        return found
+
+    def resistance(self, decay: np.ndarray, gain: np.ndarray, dt: float) -> np.ndarray:
+        """R (or w_in) of a leaky state with this decay and gain: the inverse of `gain`, in double precision."""
+        found: np.ndarray = gain / (1 - decay)
+        return gain if self.unit_gain else found
 
     def gain(self, tau: np.ndarray, r: np.ndarray, dt: float) -> np.ndarray:
         """Factor of the input current of a leaky state."""

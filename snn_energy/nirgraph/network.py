@@ -75,6 +75,7 @@ class NirNetwork(nn.Module):
         # The file's dt belongs to the file's convention: with another one it means nothing.
         kept = said.get(PREFIX + "dt") if convention in (None, said.get(PREFIX + "convention")) else None
         self.dt = _positive("dt", dt if dt is not None else _number(kept, where, "dt") or self.convention.dt)
+        self._own_time = self.dt == (_number(kept, where, "dt") or -1.0)
         steps = time_steps if time_steps is not None else _number(said.get(PREFIX + "time_steps"), where, "time_steps")
         self.time_steps: int | None = None if steps is None else int(_positive("time_steps", steps, least=1))
         self.readout = said.get(PREFIX + "readout", "none")
@@ -141,6 +142,7 @@ class NirNetwork(nn.Module):
                     convention=self.convention,
                     dt=self.dt,
                     stepped=name in self._order.looped,
+                    own_time=self._own_time,
                 )
                 modules[name], out[name] = build(nodes[name], out[here], site)
                 waiting.append(name)
@@ -207,7 +209,7 @@ class NirNetwork(nn.Module):
 
     def _call(self, name: str, values: _Values) -> None:
         """Run one node on all time steps; what only the same image reaches runs once."""
-        module = self._module(name)
+        module = self.module_of(name)
         x, still = values.total(self._into[name])
         if name in self._timed:
             values.put(name, module(values.over_time((x, still))))
@@ -236,22 +238,27 @@ class NirNetwork(nn.Module):
                 for part in parts[1:]:
                     x = x + part
                 if name in self._timed:
-                    now[name], states[name] = self._module(name)(x, states.get(name))
+                    now[name], states[name] = self.module_of(name)(x, states.get(name))
                 else:
-                    now[name] = self._module(name)(x)
+                    now[name] = self.module_of(name)(x)
                 outputs[name].append(now[name])
             held = {name: now[name] for name in held}
         for name in stage.names:
             if self._last_use.get(name, -1) > i:
                 values.put(name, torch.stack(outputs[name]))
 
-    def _module(self, name: str) -> nn.Module:
+    def module_of(self, name: str) -> nn.Module:
+        """The module of a node."""
         module: nn.Module = self
         for part in self._paths[name]:
             child = module._modules[part]
             assert child is not None
             module = child
         return module
+
+    def steps_through(self, name: str) -> bool:
+        """Whether a node lies in a cycle, and is called once for each time step."""
+        return name in self._order.looped
 
     def extra_repr(self) -> str:
         """Show how time runs."""

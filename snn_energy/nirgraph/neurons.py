@@ -14,8 +14,9 @@ from torch import Tensor, nn
 
 Constant = float | Tensor
 
-CONSTANTS = ("decay", "gain", "offset", "threshold", "v_reset", "rest", "decay_syn", "gain_syn")
-"""`offset` is what the leak potential adds in each time step, None where that is 0; `rest` the state at the start."""
+CONSTANTS = ("decay", "gain", "offset", "threshold", "v_reset", "rest", "decay_syn", "gain_syn", "subtract")
+"""`offset` is what the leak potential adds in each time step, None where that is 0; `rest` the state at the start,
+`subtract` what a subtracting reset takes off, where that is not the threshold."""
 
 
 class NirNeuron(nn.Module):
@@ -70,7 +71,9 @@ class NirNeuron(nn.Module):
         fired = charged >= self.threshold if self.fires_at == "ge" else charged > self.threshold
         spikes = fired.to(charged.dtype)
         if self.reset_rule == "subtract":
-            after = charged - self.threshold * spikes
+            after = charged - (self.threshold if self.subtract is None else self.subtract) * spikes
+        elif self.reset_rule == "none":
+            after = charged
         else:
             after = torch.where(fired, torch.as_tensor(self.v_reset, dtype=charged.dtype, device=charged.device), charged)
         return spikes, (after, *kept)
