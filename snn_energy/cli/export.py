@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from snn_energy.cli.console import emit_json, print_block, print_line
+from snn_energy.cli.export_nir import nir_command
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 app = typer.Typer(rich_markup_mode=None)
 """The subcommands of `export`."""
+
+app.command("nir")(nir_command)
 
 DEFAULT_SAMPLES = 64
 
@@ -30,6 +33,7 @@ def _export() -> None:
     Examples:
       snn-energy export list
       snn-energy export onnx fashion-cnn --output fashion-cnn.onnx
+      snn-energy export nir fashion-cnn --output fashion-cnn.nir
     """
 
 

@@ -127,8 +127,8 @@ def export_nir(
     if agreement is not None and agreement.differing and not losses:
         raise ExportError(
             f"{path}: not written: the graph does not fire as the network does: {agreement.differing:,} of "
-            f"{agreement.spikes:,} spikes differ, first in {agreement.first}; where weights are not snapped, rounding may "
-            "move a spike: snap the network, or write it without the check"
+            f"{agreement.spikes:,} spikes differ, first in {agreement.first}; where weights are not snapped, rounding "
+            "may move a spike: snap the network, or write it without the check (--no-verify)"
         )
     write_atomic(path, content)
     return ExportedNir(
@@ -157,8 +157,8 @@ def _followed(model: nn.Module, example: Tensor, layout: str) -> Followed:
             return follow(model, example, layout=layout)
         except MODEL_ERRORS as problem:
             raise ExportError(
-                f"{type(model).__qualname__}: cannot run on an example of shape {list(example.shape)} (layout {layout}): "
-                f"{first_line(problem)}; give an example that the network takes"
+                f"{type(model).__qualname__}: cannot run on an example of shape {list(example.shape)} (layout "
+                f"{layout}): {first_line(problem)}; give an example that the network takes"
             ) from problem
 
 
@@ -168,14 +168,12 @@ def _refuse_fatal(assembled: Assembled, model: nn.Module, path: str | PathLike[s
     named = "; ".join(str(loss) for loss in assembled.fatal[:_NAMED])
     more = f"; and {len(assembled.fatal) - _NAMED} more" if len(assembled.fatal) > _NAMED else ""
     raise ExportError(
-        f"{path}: {type(model).__qualname__} cannot be written as NIR, not with --force either: {named}{more}; replace it "
-        "by what NIR has"
+        f"{path}: {type(model).__qualname__} cannot be written as NIR, not with --force either: {named}{more}; replace "
+        "it by what NIR has"
     )
 
 
-def _compared(
-    run: Followed, assembled: Assembled, graph: NirGraph, example: Tensor, layout: str
-) -> SpikeAgreement:
+def _compared(run: Followed, assembled: Assembled, graph: NirGraph, example: Tensor, layout: str) -> SpikeAgreement:
     """Run the graph on the example, and compare the spikes of every neuron layer, one by one."""
     network = NirNetwork(graph).eval()
     x = example.detach().float().cpu()

@@ -137,8 +137,8 @@ def _conv(node: NirNode, shape: Shape, site: Site) -> tuple[nn.Module, Shape]:
     if len(shape) != axes + 1 or shape[0] != ins * groups:
         raise site.refuse(
             node,
-            f"its weight {list(weight.shape)} in {groups} groups takes [{ins * groups}, {', '.join(['.'] * axes)}] (got "
-            f"{list(shape)}); check the edges into it",
+            f"its weight {list(weight.shape)} in {groups} groups takes {ins * groups} channels, {axes} axes more "
+            f"(got {list(shape)}); check the edges into it",
         )
     stated = node.fields.get("input_shape")
     if stated is not None and tuple(np.atleast_1d(stated).tolist()) != shape[1:]:
@@ -147,7 +147,7 @@ def _conv(node: NirNode, shape: Shape, site: Site) -> tuple[nn.Module, Shape]:
     padding = node.fields["padding"]
     if isinstance(padding, str) and padding not in ("same", "valid"):
         raise site.refuse(node, f"padding must be 'same', 'valid' or numbers (got {padding!r})")
-    if padding == "same" and set(stride) != {1}:
+    if isinstance(padding, str) and padding == "same" and set(stride) != {1}:
         raise site.refuse(node, f"padding 'same' needs stride 1 (got {list(stride)}); give the padding as numbers")
     padded: Any = padding if isinstance(padding, str) else _whole(node, "padding", site, axes, least=0)
     bias = node.array("bias").reshape(-1)
@@ -231,8 +231,8 @@ def _neuron(node: NirNode, shape: Shape, site: Site) -> tuple[nn.Module, Shape]:
         if name in node.fields and not how.exponential and (read(name) < dt * (1 - 1e-6)).any():
             raise site.refuse(
                 node,
-                f"{name} is {float(read(name).min()):g}, shorter than the time step {dt:g}; give the --dt that the file "
-                "was written with",
+                f"{name} is {float(read(name).min()):g}, shorter than the time step {dt:g}; give the --dt that the "
+                "file was written with",
             )
     found: dict[str, np.ndarray] = {}
     tau = "tau_mem" if node.kind.startswith("Cuba") else "tau"
@@ -323,8 +323,8 @@ def _fitted(node: NirNode, name: str, shape: Shape, site: Site, default: float |
     if value.shape != shape:
         raise site.refuse(
             node,
-            f"{name} has shape {list(value.shape)} (expected {list(shape)}, the layer's, or one number); check the edges "
-            "into it",
+            f"{name} has shape {list(value.shape)} (expected {list(shape)}, the layer's, or one number); check the "
+            "edges into it",
         )
     return value
 
@@ -333,7 +333,8 @@ def _said(node: NirNode, key: str, site: Site) -> float:
     try:
         return float(node.metadata[key])
     except ValueError:
-        raise site.refuse(node, f"its metadata {key} is damaged (got {node.metadata[key]!r}); export it again") from None
+        got = node.metadata[key]
+        raise site.refuse(node, f"its metadata {key} is damaged (got {got!r}); export it again") from None
 
 
 def _constant(value: np.ndarray) -> neurons.Constant:

@@ -18,8 +18,8 @@ What the simulators do, read in their importers (snnTorch 1.0.0, SpikingJelly 2.
 |--------------|-------|-------------|-------------------------|-------|-------|-----------|
 | nir          | 1e-4  | 1 - dt/tau  | R dt/tau, w_in dt/tau   | R dt  | >     | to value  |
 | exponential  | 1e-4  | e^(-dt/tau) | R (1 - decay)           | R dt  | >     | to value  |
-| snntorch     | 1e-4  | as nir; it takes only gains that are alike in a layer, and folds them into the threshold       |
-| spikingjelly | 1e-4  | as nir, but fires at >=                                                                        |
+| snntorch     | 1e-4  | as nir      | as nir, into threshold  | -     | >     | to 0      |
+| spikingjelly | 1e-4  | as nir      | as nir                  | R dt  | >=    | to value  |
 | norse        | 1e-3  | 1 - dt/tau  | dt/tau, R is not read   | 1     | >     | to value  |
 | sinabs       | 1     | e^(-dt/tau) | 1, R is not read        | 1     | >=    | subtract  |
 
@@ -34,7 +34,7 @@ start put out one step earlier, zero at first; all four simulators agree in that
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -69,7 +69,7 @@ class Convention:
             found: np.ndarray = -dt / np.log(decay) if self.exponential else dt / (1 - decay)
         return found
 
-    def resistance(self, decay: np.ndarray, gain: np.ndarray, dt: float) -> np.ndarray:
+    def resistance(self, decay: np.ndarray, gain: np.ndarray) -> np.ndarray:
         """R (or w_in) of a leaky state with this decay and gain: the inverse of `gain`, in double precision."""
         found: np.ndarray = gain / (1 - decay)
         return gain if self.unit_gain else found

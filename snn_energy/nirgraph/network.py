@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from os import PathLike
-from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -83,7 +82,7 @@ class NirNetwork(nn.Module):
             raise DataError(f"{where}: readout must be one of {', '.join(READOUTS)} (got {self.readout!r})")
         self.input_once = said.get(PREFIX + "input") == "once"
         self.layout = "TN"
-        self.properties: Mapping[str, str] = MappingProxyType(dict(said))
+        self.properties: Mapping[str, str] = dict(said)
         self._where = where
         self._build(graph)
 
@@ -112,7 +111,7 @@ class NirNetwork(nn.Module):
             self._shapes, modules = self._infer(nodes, graph, shape[1:])
         self.input_shape: Shape = self._shapes[source]
         self._timed = {name for name, module in modules.items() if isinstance(module, (NirNeuron, Delay))}
-        self._paths = {name: path for name, path in zip(modules, _paths(modules), strict=True)}
+        self._paths = dict(zip(modules, _paths(modules), strict=True))
         for name, module in modules.items():
             _plant(self, self._paths[name], module)
         self._last_use = self._uses()

@@ -75,7 +75,7 @@ class NirNeuron(nn.Module):
         elif self.reset_rule == "none":
             after = charged
         else:
-            after = torch.where(fired, torch.as_tensor(self.v_reset, dtype=charged.dtype, device=charged.device), charged)
+            after = torch.where(fired, torch.as_tensor(self.v_reset).to(charged), charged)
         return spikes, (after, *kept)
 
     def extra_repr(self) -> str:

@@ -101,7 +101,8 @@ def _converted(plain: Mapping[str, Any]) -> NirGraph:
         if node["type"] == SUBGRAPH:
             nodes[name] = _converted(node)
         else:
-            fields = {key: value for key, value in node.items() if key not in ("type", "metadata") and value is not None}
+            kept = [key for key in node if key not in ("type", "metadata") and node[key] is not None]
+            fields = {key: node[key] for key in kept}
             nodes[name] = NirNode(node["type"], fields, _texts(node.get("metadata")))
     return NirGraph(nodes, tuple((str(a), str(b)) for a, b in plain["edges"]), _texts(plain.get("metadata")))
 
@@ -110,9 +111,7 @@ def _texts(metadata: Any) -> dict[str, str]:
     return {str(k): str(v) for k, v in metadata.items()} if isinstance(metadata, Mapping) else {}
 
 
-def _flatten(
-    graph: NirGraph, prefix: str, nodes: dict[str, NirNode], edges: list[tuple[str, str]], where: str
-) -> None:
+def _flatten(graph: NirGraph, prefix: str, nodes: dict[str, NirNode], edges: list[tuple[str, str]], where: str) -> None:
     """Add the nodes and edges of `graph`; the Input and Output of a subgraph join what leads to and from it."""
     doors: dict[str, tuple[str, str]] = {}
     own: list[tuple[str, str]] = []
@@ -124,13 +123,17 @@ def _flatten(
         within: list[tuple[str, str]] = []
         _flatten(node, f"{prefix}{name}.", inner, within, where)
         ins, outs = (
-            [f"{prefix}{name}.{key}" for key, each in node.nodes.items() if isinstance(each, NirNode) and each.kind == kind]
+            [
+                f"{prefix}{name}.{key}"
+                for key, each in node.nodes.items()
+                if isinstance(each, NirNode) and each.kind == kind
+            ]
             for kind in ("Input", "Output")
         )
         if len(ins) != 1 or len(outs) != 1:
             raise DataError(
-                f"{where}: subgraph {prefix + name}: expected one Input and one Output (got {len(ins)} and {len(outs)});"
-                " give it one of each"
+                f"{where}: subgraph {prefix + name}: expected one Input and one Output (got {len(ins)} and "
+                f"{len(outs)}); give it one of each"
             )
         doors[name] = (ins[0], outs[0])
         nodes |= inner
@@ -140,8 +143,8 @@ def _flatten(
             if end not in graph.nodes:
                 known = ", ".join(sorted(graph.nodes)[:6])
                 raise DataError(
-                    f"{where}: edge {ends[0]} -> {ends[1]}: there is no node {end!r} (nodes: {known}); export the graph "
-                    "again"
+                    f"{where}: edge {ends[0]} -> {ends[1]}: there is no node {end!r} (nodes: {known}); export the "
+                    "graph again"
                 )
         a, b = ends
         own.append((doors[a][1] if a in doors else prefix + a, doors[b][0] if b in doors else prefix + b))
@@ -162,7 +165,8 @@ def _through(door: str, edges: list[tuple[str, str]]) -> list[tuple[str, str]]:
 def _check(name: str, node: NirNode, where: str) -> None:
     if node.kind not in PRIMITIVES:
         raise DataError(
-            f"{where}: node {name}: unknown primitive {node.kind!r} (known: {', '.join(PRIMITIVES)}); write it with these"
+            f"{where}: node {name}: unknown primitive {node.kind!r} (known: {', '.join(PRIMITIVES)}); write it with "
+            "these"
         )
     needed, optional = PRIMITIVES[node.kind]
     missing = [field_name for field_name in needed if field_name not in node.fields]

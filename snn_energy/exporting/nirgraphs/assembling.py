@@ -16,7 +16,7 @@ from torch import nn
 from snn_energy.exporting.losses import Loss
 from snn_energy.exporting.nirgraphs.dynamics import READERS, Dynamics
 from snn_energy.exporting.nirgraphs.encoding import feedback_node, neuron_node, weight_node
-from snn_energy.exporting.nirgraphs.following import INPUT, Followed, Node, Shape
+from snn_energy.exporting.nirgraphs.following import Followed, Node, Shape
 from snn_energy.nirgraph.building import POOL_KEY
 from snn_energy.nirgraph.conventions import Convention
 from snn_energy.nirgraph.records import PREFIX, NirGraph, NirNode
@@ -89,8 +89,8 @@ class _Assembly:
                     edge = (part.node, node.name)
                     if lag not in (0, 1) or late.setdefault(edge, bool(lag)) != bool(lag):
                         self._refuse(
-                            f"an edge from {part.node} over {lag} time steps", node.name, "an edge leads on in the same "
-                            "time step, or to the next one where it leads back",
+                            f"an edge from {part.node} over {lag} time steps", node.name,
+                            "an edge leads on in the same time step, or to the next one where it leads back",
                         )  # fmt: skip
             for parts, _ in node.calls[1:]:
                 if parts and {part.node for part in parts} != sources and len(node.calls) > 1:

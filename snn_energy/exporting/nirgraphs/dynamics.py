@@ -157,9 +157,7 @@ def _rleaky(neuron: Any) -> Dynamics:
 
 @_reads("snntorch._neurons", "rsynaptic.RSynaptic")
 def _rsynaptic(neuron: Any) -> Dynamics:
-    return _snntorch(
-        neuron, kind="CubaLIF", decay_syn=_number(neuron.alpha.clamp(0, 1)), recurrent=_feedback(neuron)
-    )
+    return _snntorch(neuron, kind="CubaLIF", decay_syn=_number(neuron.alpha.clamp(0, 1)), recurrent=_feedback(neuron))
 
 
 # -- Norse -------------------------------------------------------------------------------------------------------------

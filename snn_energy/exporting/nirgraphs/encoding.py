@@ -27,9 +27,7 @@ _SEARCHED = 64
 """Neighbours of tau that are tried, in units of the last place."""
 
 
-def neuron_node(
-    dynamics: Dynamics, shape: Shape, where: str, how: Convention, dt: float
-) -> tuple[NirNode, list[Loss]]:
+def neuron_node(dynamics: Dynamics, shape: Shape, where: str, how: Convention, dt: float) -> tuple[NirNode, list[Loss]]:
     """The node of one layer of neurons of `shape`, and what NIR does not carry of it."""
     losses = dynamics.listed(where)
     metadata: dict[str, str] = {}
@@ -47,13 +45,13 @@ def neuron_node(
         fields["tau_mem" if kind.startswith("Cuba") else "tau"] = _tau(decay, how, dt)
         fields["v_leak"] = _full(dynamics.v_leak, shape) * scale
         metadata[CONSTANT_KEYS["decay"]] = _text(dynamics.decay)
-    fields["r"] = np.ones(shape) if not how.reads_r else how.resistance(decay, gain, dt) if leaks else gain / dt
+    fields["r"] = np.ones(shape) if not how.reads_r else how.resistance(decay, gain) if leaks else gain / dt
     metadata[CONSTANT_KEYS["gain"]] = _text(dynamics.gain) if how.reads_r else ""
     if kind.startswith("Cuba"):
         assert dynamics.decay_syn is not None
         decay_syn, gain_syn = _full(dynamics.decay_syn, shape), _full(dynamics.gain_syn, shape)
         fields["tau_syn"] = _tau(decay_syn, how, dt)
-        fields["w_in"] = how.resistance(decay_syn, gain_syn, dt)
+        fields["w_in"] = how.resistance(decay_syn, gain_syn)
         metadata[CONSTANT_KEYS["decay_syn"]] = _text(dynamics.decay_syn)
         metadata[CONSTANT_KEYS["gain_syn"]] = _text(dynamics.gain_syn)
     if dynamics.threshold is not None:

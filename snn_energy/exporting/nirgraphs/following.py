@@ -140,7 +140,7 @@ class _Run(TorchDispatchMode):
             yield
 
     def _entering(self, path: str, kind: str) -> Callable[..., None]:
-        def hook(module: nn.Module, args: Any, kwargs: Any) -> None:
+        def hook(module: nn.Module, args: Any, kwargs: Any) -> None:  # noqa: ARG001
             if not self._depth:
                 self._inside.append(path)
             if kind:
@@ -167,14 +167,16 @@ class _Run(TorchDispatchMode):
             self._refuse(f"a {type(module).__name__} called without tensors", path, "a node has an input and an output")
             return
         x, out = tensors[0], results[0]
+        parts = self._taken(x, path)
+        if kind not in ("weights", "neuron", "norm"):
+            path = self._place_of(path, parts)
         node = self._nodes.get(path)
         if node is None:
             row = neuron_row(module) if kind == "neuron" else None
             node = self._nodes[path] = Node(path, kind, module, row)
-        parts = self._taken(x, path)
         step = self._step_of(node, parts, out)
         for state in tensors[1:]:
-            self._check_state(state, path, step)
+            self._check_state(state, path)
         self._shape(node, x, out, parts)
         node.calls.append((parts, step))
         if kind == "neuron":
@@ -183,6 +185,17 @@ class _Run(TorchDispatchMode):
         for state in results[1:]:
             if state is not out:
                 self._set(state, Flow(barrier="its state is read", place=path, state_of=path))
+
+    def _place_of(self, path: str, parts: tuple[Part, ...]) -> str:
+        """The node of a pooling: one module may pool in several places, each of which is a node of its own."""
+        key = (path, "", frozenset(part.node for part in parts))
+        if key not in self._functions:
+            name, k = path, 0
+            while name in self._nodes:
+                k += 1
+                name = f"{path}_{k}"
+            self._functions[key] = name
+        return self._functions[key]
 
     def _taken(self, x: Tensor, path: str) -> tuple[Part, ...]:
         flow = self._flow(x)
@@ -211,7 +224,7 @@ class _Run(TorchDispatchMode):
             self._steps = out.shape[node.row.time_axis]
         return None
 
-    def _check_state(self, state: Tensor, path: str, step: int | None) -> None:
+    def _check_state(self, state: Tensor, path: str) -> None:
         flow = self._flow(state)
         if flow is None:
             if state.is_floating_point() and state.any():
@@ -262,9 +275,7 @@ class _Run(TorchDispatchMode):
         found: list[Flow] | None = None
         if name in VIEWS and first is not None:
             found = [first] * len(results)
-        elif name == "slice" and first is not None and results[0].shape == tensors[0].shape:
-            found = [first]
-        elif name in ("transpose", "permute") and first is not None and self._swaps_time(args, tensors[0]):
+        elif first is not None and self._keeps_all(name, args, tensors[0], results[0]):
             found = [first]
         elif name in ("select", "unbind") and first is not None:
             found = self._taken_apart(name, args, tensors[0], first, len(results))
@@ -290,8 +301,12 @@ class _Run(TorchDispatchMode):
         for result, flow in zip(results, found, strict=False):
             self._set(result, flow)
 
-    def _swaps_time(self, args: Any, x: Tensor) -> bool:
-        """Whether only the axes of time and samples change places."""
+    def _keeps_all(self, name: str, args: Any, x: Tensor, out: Tensor) -> bool:
+        """Whether a slice leaves nothing out, or only the axes of time and samples change places."""
+        if name == "slice":
+            return out.shape == x.shape
+        if name not in ("transpose", "permute"):
+            return False
         order = list(args[1]) if len(args) == 2 else list(range(x.dim()))
         if len(args) == 3:
             a, b = (int(axis) % x.dim() for axis in args[1:])
@@ -304,9 +319,7 @@ class _Run(TorchDispatchMode):
         if flow.barrier or x.shape[axis] != self._steps or any(part.step is not None for part in flow.parts):
             return [flow] * count if flow.barrier else None
         first = int(args[2]) % x.shape[axis] if name == "select" else 0
-        return [
-            replace(flow, parts=tuple(Part(part.node, first + i) for part in flow.parts)) for i in range(count)
-        ]
+        return [replace(flow, parts=tuple(Part(part.node, first + i) for part in flow.parts)) for i in range(count)]
 
     def _put_together(self, flows: Sequence[Flow | None]) -> list[Flow] | None:
         known = [flow for flow in flows if flow is not None]
