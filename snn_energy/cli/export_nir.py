@@ -48,14 +48,10 @@ def nir_command(
     layout: Annotated[
         str, typer.Option(metavar="N|TN|NT", help="Leading axes of an array: samples, or time steps too.")
     ] = "N",
-    samples: Annotated[
-        int, typer.Option(metavar="N", min=1, help="The first N samples at most.")
-    ] = DEFAULT_SAMPLES,
+    samples: Annotated[int, typer.Option(metavar="N", min=1, help="The first N samples at most.")] = DEFAULT_SAMPLES,
     convention: Annotated[
         str,
-        typer.Option(
-            metavar="NAME", help="Whose reader: nir, exponential, snntorch, spikingjelly, norse or sinabs."
-        ),
+        typer.Option(metavar="NAME", help="Whose reader: nir, exponential, snntorch, spikingjelly, norse or sinabs."),
     ] = "nir",
     dt: Annotated[
         float | None,

@@ -39,7 +39,7 @@ from snn_energy.files import write_atomic
 from snn_energy.nirgraph.conventions import find_convention
 from snn_energy.nirgraph.hdf5 import graph_bytes
 from snn_energy.nirgraph.network import NirNetwork
-from snn_energy.nirgraph.records import NirGraph
+from snn_energy.nirgraph.records import PREFIX, NirGraph
 
 LAYOUTS = ("N", "TN", "NT")
 _NAMED = 4
@@ -105,23 +105,8 @@ def export_nir(
         ExportError: the network cannot be followed, holds what no node stands for, or the graph does not agree.
         UsageError, DataError: h5py is missing, an unknown convention or layout, no example.
     """
-    how = find_convention(convention)
-    step = how.dt if dt is None else dt
-    if not 0 < step < float("inf"):
-        raise UsageError(f"export nir: dt must be above 0 (got {dt!r})")
-    if layout not in LAYOUTS:
-        raise UsageError(f"export nir: layout must be one of {', '.join(LAYOUTS)} (got {layout!r})")
-    if not isinstance(example, Tensor) or example.dim() < 2 + (layout != "N") or not example.numel():
-        got = list(example.shape) if isinstance(example, Tensor) else type(example).__name__
-        raise DataError(f"export nir: example must be inputs in layout {layout} (got {got}); give a batch of inputs")
-    run = _followed(model, example, layout)
-    assembled = assemble(run, how, step)
-    _refuse_fatal(assembled, model, path)
-    losses = refuse_or_list(assembled.losses, force, target=str(path))
-    texts = {**(metadata or {}), **assembled.metadata}
-    if losses:
-        texts[LOSSES_KEY] = losses_json(losses)
-    graph = NirGraph(assembled.nodes, tuple(assembled.edges), texts)
+    written = _written(model, example, str(path), layout, convention, dt, force, metadata)
+    run, assembled, graph, losses = written.run, written.assembled, written.graph, written.losses
     content = graph_bytes(graph)
     agreement = _compared(run, assembled, graph, example, layout) if verify else None
     if agreement is not None and agreement.differing and not losses:
@@ -133,8 +118,8 @@ def export_nir(
     write_atomic(path, content)
     return ExportedNir(
         path=Path(path),
-        convention=how.name,
-        dt=step,
+        convention=graph.metadata[PREFIX + "convention"],
+        dt=float(graph.metadata[PREFIX + "dt"]),
         nodes=dict(sorted(Counter(node.kind for node in assembled.nodes.values()).items())),
         edges=len(assembled.edges),
         input_shape=run.nodes["input"].gives,
@@ -145,6 +130,57 @@ def export_nir(
         losses=losses,
         agreement=agreement,
     )
+
+
+def nir_graph(
+    model: nn.Module,
+    example: Tensor,
+    *,
+    layout: str = "N",
+    convention: str = "nir",
+    dt: float | None = None,
+    force: bool = False,
+    metadata: Mapping[str, str] | None = None,
+) -> NirGraph:
+    """The graph that `export_nir` writes, without a file and without the check; arguments and errors as there."""
+    return _written(model, example, "NIR graph", layout, convention, dt, force, metadata).graph
+
+
+@dataclass(frozen=True, slots=True)
+class _Written:
+    run: Followed
+    assembled: Assembled
+    graph: NirGraph
+    losses: tuple[Loss, ...]
+
+
+def _written(
+    model: nn.Module,
+    example: Tensor,
+    target: str,
+    layout: str,
+    convention: str,
+    dt: float | None,
+    force: bool,
+    metadata: Mapping[str, str] | None,
+) -> _Written:
+    how = find_convention(convention)
+    step = how.dt if dt is None else dt
+    if not 0 < step < float("inf"):
+        raise UsageError(f"export nir: dt must be above 0 (got {dt!r})")
+    if layout not in LAYOUTS:
+        raise UsageError(f"export nir: layout must be one of {', '.join(LAYOUTS)} (got {layout!r})")
+    if not isinstance(example, Tensor) or example.dim() < 2 + (layout != "N") or not example.numel():
+        got = list(example.shape) if isinstance(example, Tensor) else type(example).__name__
+        raise DataError(f"export nir: example must be inputs in layout {layout} (got {got}); give a batch of inputs")
+    run = _followed(model, example, layout)
+    assembled = assemble(run, how, step)
+    _refuse_fatal(assembled, model, target)
+    losses = refuse_or_list(assembled.losses, force, target=target)
+    texts = {**(metadata or {}), **assembled.metadata}
+    if losses:
+        texts[LOSSES_KEY] = losses_json(losses)
+    return _Written(run, assembled, NirGraph(assembled.nodes, tuple(assembled.edges), texts), losses)
 
 
 def _followed(model: nn.Module, example: Tensor, layout: str) -> Followed:
@@ -162,14 +198,14 @@ def _followed(model: nn.Module, example: Tensor, layout: str) -> Followed:
             ) from problem
 
 
-def _refuse_fatal(assembled: Assembled, model: nn.Module, path: str | PathLike[str]) -> None:
+def _refuse_fatal(assembled: Assembled, model: nn.Module, target: str) -> None:
     if not assembled.fatal:
         return
     named = "; ".join(str(loss) for loss in assembled.fatal[:_NAMED])
     more = f"; and {len(assembled.fatal) - _NAMED} more" if len(assembled.fatal) > _NAMED else ""
     raise ExportError(
-        f"{path}: {type(model).__qualname__} cannot be written as NIR, not with --force either: {named}{more}; replace "
-        "it by what NIR has"
+        f"{target}: {type(model).__qualname__} cannot be written as NIR, not with --force either: {named}{more}; "
+        "replace it by what NIR has"
     )
 
 

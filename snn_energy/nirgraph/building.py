@@ -88,6 +88,10 @@ class Delay(nn.Module):
             return self._late(torch.stack(past))[-1], past[1:]
         return self._late(x)
 
+    def ann_counterpart(self) -> nn.Module:
+        """At the one time step of an ANN nothing is late."""
+        return _HandOn(self.stepped)
+
     def _late(self, x: Tensor) -> Tensor:
         out = torch.zeros_like(x)
         for k in sorted(set(self.steps.flatten().tolist())):
@@ -95,6 +99,15 @@ class Delay(nn.Module):
                 late = torch.cat((torch.zeros_like(x[:k]), x[: len(x) - k]))
                 out = torch.where(self.steps == k, late, out)
         return out
+
+
+class _HandOn(nn.Module):
+    def __init__(self, stepped: bool) -> None:
+        super().__init__()
+        self.stepped = stepped
+
+    def forward(self, x: Tensor, state: Any = None) -> Any:
+        return (x, state) if self.stepped else x
 
 
 def build(node: NirNode, shape: Shape, site: Site) -> tuple[nn.Module, Shape]:
