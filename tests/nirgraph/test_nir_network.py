@@ -89,7 +89,7 @@ def test_delays_are_whole_time_steps_in_and_out_of_cycles() -> None:
     network = NirNetwork(NirGraph(nodes, (*graph.edges, ("s", "d"), ("d", "s"))))
     assert network(x[:, :, :1]).flatten().tolist() == [1, 2, 4, 6, 9, 12]
     with pytest.raises(DataError, match=r"node d \(Delay\): delays must be whole time steps of 0.0003 \(got 0.66"):
-        NirNetwork(NirGraph(nodes, graph.edges + (("s", "d"), ("d", "s"))), dt=3e-4)
+        NirNetwork(NirGraph(nodes, (*graph.edges, ("s", "d"), ("d", "s"))), dt=3e-4)
 
 
 def test_several_edges_into_a_node_add_up() -> None:

@@ -156,8 +156,9 @@ class _Assembly:
         if not node.takes:
             self._refuse("a neuron that nothing leads to", name, "a node has an input")
             return
-        out.nodes[name], losses = neuron_node(dynamics, node.takes, name, self._how, self._dt)
+        out.nodes[name], losses, notes = neuron_node(dynamics, node.takes, name, self._how, self._dt)
         out.losses += losses
+        out.notes += notes
         if dynamics.threshold is not None:
             self._spiking.add(name)
             out.neurons[name] = name

@@ -27,8 +27,10 @@ _SEARCHED = 64
 """Neighbours of tau that are tried, in units of the last place."""
 
 
-def neuron_node(dynamics: Dynamics, shape: Shape, where: str, how: Convention, dt: float) -> tuple[NirNode, list[Loss]]:
-    """The node of one layer of neurons of `shape`, and what NIR does not carry of it."""
+def neuron_node(
+    dynamics: Dynamics, shape: Shape, where: str, how: Convention, dt: float
+) -> tuple[NirNode, list[Loss], list[str]]:
+    """The node of one layer of neurons of `shape`, what NIR does not carry of it, and what is rounded."""
     losses = dynamics.listed(where)
     metadata: dict[str, str] = {}
     fields: dict[str, Any] = {}
@@ -54,6 +56,8 @@ def neuron_node(dynamics: Dynamics, shape: Shape, where: str, how: Convention, d
         fields["w_in"] = how.resistance(decay_syn, gain_syn)
         metadata[CONSTANT_KEYS["decay_syn"]] = _text(dynamics.decay_syn)
         metadata[CONSTANT_KEYS["gain_syn"]] = _text(dynamics.gain_syn)
+    if dynamics.threshold is None and (scale != 1).any():
+        losses.append(Loss("the scale of its values", where, f"a {how.name} reader reads no R"))
     if dynamics.threshold is not None:
         threshold = (_full(dynamics.threshold, shape) * scale).astype(np.float32)
         if dynamics.fires_at != how.fires_at:
@@ -66,7 +70,17 @@ def neuron_node(dynamics: Dynamics, shape: Shape, where: str, how: Convention, d
             # A membrane that loses its threshold, not its neighbour in the number format.
             metadata[CONSTANT_KEYS["subtract"]] = _text(dynamics.threshold) if dynamics.reset == "subtract" else ""
     arrays = {key: np.ascontiguousarray(value, dtype=np.float32) for key, value in fields.items()}
-    return NirNode(kind, arrays, {key: value for key, value in metadata.items() if value}), losses
+    notes = []
+    for key, wanted in (("tau", decay), ("tau_mem", decay), ("tau_syn", dynamics.decay_syn)):
+        if key in arrays and wanted is not None:
+            read, exact = how.decay(arrays[key], dt), _full(wanted, shape).astype(np.float32)
+            if (read != exact).any():
+                at = int(np.abs(read - exact).argmax())
+                notes.append(
+                    f"{where}: {key} in single precision: other readers compute a decay of {read.flat[at]:.9g} from it "
+                    f"where the network has {exact.flat[at]:.9g}"
+                )
+    return NirNode(kind, arrays, {key: value for key, value in metadata.items() if value}), losses, notes
 
 
 _ALMOST = np.nextafter(np.float32(1), np.float32(0))
