@@ -75,7 +75,7 @@ def nir_command(
     Examples:
       snn-energy export nir fashion-cnn --output fashion-cnn.nir
       snn-energy export nir my.pt -o my.nir --convention norse --dt 0.001
-      snn-energy export nir --model my_net:build --data x.npy --layout TN -o my.nir
+      snn-energy export nir --model net:build --data x.npy --layout TN -o a.nir
       snn-energy profile fashion-cnn.nir                    # and read it back
     """
     from snn_energy.errors import UsageError

@@ -8,7 +8,7 @@ What the file says beyond NIR stands in its metadata, text that other readers pa
 | snn_energy.dt           | the time step in the unit of the file's time constants                           |
 | snn_energy.time_steps   | T of the run that the graph was taken from                                       |
 | snn_energy.readout      | what the network makes of the output over time: none, mean, sum, max             |
-| snn_energy.input        | "once": what only a still image reaches is computed once for all time steps      |
+| snn_energy.still_image  | "once": what only a still image reaches is computed once for all time steps      |
 | snn_energy.losses       | JSON list of what was lost, where `force` wrote the file                         |
 | snn_energy.model, ...   | of a checkpoint: name, input, classes, dataset, as in the ONNX file              |
 | snn_energy.decay, ...   | on neurons: decay, gain, decay_syn, gain_syn as the network has them             |
@@ -113,7 +113,8 @@ def export_nir(
         raise ExportError(
             f"{path}: not written: the graph does not fire as the network does: {agreement.differing:,} of "
             f"{agreement.spikes:,} spikes differ, first in {agreement.first}; where weights are not snapped, rounding "
-            "may move a spike: snap the network, or write it without the check (--no-verify)"
+            "may move a spike; where it kept the state of an earlier run, reset it: snap the network, or write it "
+            "without the check (--no-verify)"
         )
     write_atomic(path, content)
     return ExportedNir(

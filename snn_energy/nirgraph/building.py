@@ -38,6 +38,8 @@ class Site:
     convention: Convention
     dt: float
     stepped: bool
+    shortened: bool = False
+    """Of a delay: the edge into it takes one time step of it already."""
     own_time: bool = True
     """False where the caller reads the file with another time step than it says: its exact constants do not hold."""
 
@@ -207,12 +209,13 @@ def _scale(node: NirNode, shape: Shape, site: Site) -> tuple[nn.Module, Shape]:
 
 def _delay(node: NirNode, shape: Shape, site: Site) -> tuple[nn.Module, Shape]:
     steps = _fitted(node, "delay", shape, site).astype(np.float64) / site.dt
-    whole = np.rint(steps)
+    whole = np.asarray(np.rint(steps))
     if (whole < 0).any() or not np.allclose(steps, whole, rtol=1e-4, atol=1e-6):
         raise site.refuse(
             node, f"delays must be whole time steps of {site.dt:g} (got {float(steps.flat[0]):g} steps); give --dt"
         )
-    return Delay(torch.from_numpy(whole.astype(np.int64)), stepped=site.stepped), shape
+    left = np.array(whole, dtype=np.int64) - int(site.shortened)
+    return Delay(torch.from_numpy(np.asarray(left)), stepped=site.stepped), shape
 
 
 def _threshold(node: NirNode, shape: Shape, site: Site) -> tuple[nn.Module, Shape]:

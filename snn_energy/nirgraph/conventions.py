@@ -59,7 +59,7 @@ class Convention:
 
     def decay(self, tau: np.ndarray, dt: float) -> np.ndarray:
         """Factor of a state that is left after one time step; computed in the type of `tau`, as simulators do."""
-        ratio = np.asarray(dt / tau, dtype=tau.dtype)
+        ratio = _ratio(dt, tau)
         found: np.ndarray = np.exp(-ratio) if self.exponential else 1 - ratio
         return found
 
@@ -78,12 +78,16 @@ class Convention:
         """Factor of the input current of a leaky state."""
         if self.unit_gain:
             return np.ones_like(tau)
-        lost = 1 - self.decay(tau, dt).astype(np.float64) if self.exponential else dt / tau.astype(np.float64)
-        return _near_one(lost * (r if self.reads_r else 1.0))
+        lost = 1 - self.decay(tau, dt) if self.exponential else _ratio(dt, tau)
+        return _near_one(lost.astype(np.float64) * (r if self.reads_r else 1.0))
 
     def gain_without_leak(self, r: np.ndarray, dt: float) -> np.ndarray:
         """Factor of the input current of a state that does not leak."""
         return _near_one(r.astype(np.float64) * dt) if self.reads_r else np.ones_like(r, dtype=np.float64)
+
+
+def _ratio(dt: float, tau: np.ndarray) -> np.ndarray:
+    return np.asarray(dt / tau, dtype=tau.dtype)
 
 
 def _near_one(gain: np.ndarray) -> np.ndarray:

@@ -80,7 +80,7 @@ class NirNetwork(nn.Module):
         self.readout = said.get(PREFIX + "readout", "none")
         if self.readout not in READOUTS:
             raise DataError(f"{where}: readout must be one of {', '.join(READOUTS)} (got {self.readout!r})")
-        self.input_once = said.get(PREFIX + "input") == "once"
+        self.input_once = said.get(PREFIX + "still_image") == "once"
         self.layout = "TN"
         self.properties: Mapping[str, str] = dict(said)
         self._where = where
@@ -90,7 +90,7 @@ class NirNetwork(nn.Module):
         nodes = {name: node for name, node in graph.nodes.items() if isinstance(node, NirNode)}
         source, sink = graph.only("Input"), graph.only("Output")
         kinds = {name: node.kind for name, node in nodes.items()}
-        self._order: Order = arrange(kinds, graph.edges, source, self._where)
+        self._order: Order = arrange(kinds, graph.edges, source, self._where, self._slow(nodes))
         self._into: dict[str, list[str]] = {name: [] for name in nodes}
         for a, b in graph.edges:
             self._into[b].append(a)
@@ -104,17 +104,25 @@ class NirNetwork(nn.Module):
         shape = tuple(int(size) for size in nodes[source].array("shape").reshape(-1))
         try:
             self._shapes, modules = self._infer(nodes, graph, shape)
-        except DataError:
+        except DataError as problem:
             if len(shape) < 2 or shape[0] != 1:
                 raise
             # Norse's exporter takes the batch axis of its sample for a part of the shape.
-            self._shapes, modules = self._infer(nodes, graph, shape[1:])
+            try:
+                self._shapes, modules = self._infer(nodes, graph, shape[1:])
+            except DataError:
+                raise problem from None
         self.input_shape: Shape = self._shapes[source]
         self._timed = {name for name, module in modules.items() if isinstance(module, (NirNeuron, Delay))}
         self._paths = dict(zip(modules, _paths(modules), strict=True))
         for name, module in modules.items():
             _plant(self, self._paths[name], module)
         self._last_use = self._uses()
+
+    def _slow(self, nodes: Mapping[str, NirNode]) -> set[str]:
+        """Delays of at least one time step: those that a cycle may be cut at."""
+        delays = {name: node.array("delay") for name, node in nodes.items() if node.kind == "Delay"}
+        return {name for name, delay in delays.items() if delay.size and float(delay.min()) > 0.5 * self.dt}
 
     def _infer(
         self, nodes: Mapping[str, NirNode], graph: NirGraph, shape: Shape
@@ -142,6 +150,7 @@ class NirNetwork(nn.Module):
                     dt=self.dt,
                     stepped=name in self._order.looped,
                     own_time=self._own_time,
+                    shortened=name in self._order.shortened,
                 )
                 modules[name], out[name] = build(nodes[name], out[here], site)
                 waiting.append(name)

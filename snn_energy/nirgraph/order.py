@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from snn_energy.errors import DataError
@@ -23,10 +23,14 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """`stages` in the order they run; `late` are the edges that hand over the value of one time step earlier."""
+    """`stages` in the order they run; `late` are the edges that hand over the value of one time step earlier.
+
+    A delay that a late edge leads to is `shortened` by that time step.
+    """
 
     stages: tuple[Stage, ...]
     late: frozenset[Edge]
+    shortened: frozenset[str]
 
     @property
     def looped(self) -> set[str]:
@@ -34,11 +38,13 @@ class Order:
         return {name for stage in self.stages if stage.loop for name in stage.names}
 
 
-def arrange(kinds: Mapping[str, str], edges: Sequence[Edge], start: str, where: str) -> Order:
-    """Order the nodes `kinds` (name -> primitive) from node `start` on.
+def arrange(
+    kinds: Mapping[str, str], edges: Sequence[Edge], start: str, where: str, slow: Container[str] = ()
+) -> Order:
+    """Order the nodes `kinds` (name -> primitive) from node `start` on; `slow` are delays of a time step or more.
 
-    A cycle is cut where the neuron in it hands its output on: that edge is late. Errors: DataError for a node that no
-    edge leads to from `start`, and for a cycle in which nothing remembers.
+    A cycle is cut where a delay in it lets it, else where the neuron hands its output on: that edge is late. Errors:
+    DataError for a node that no edge leads to from `start`, and for a cycle in which nothing remembers.
     """
     after: dict[str, list[str]] = {name: [] for name in kinds}
     before: dict[str, list[str]] = {name: [] for name in kinds}
@@ -49,7 +55,9 @@ def arrange(kinds: Mapping[str, str], edges: Sequence[Edge], start: str, where: 
     lost = [name for name in kinds if name not in reached]
     if lost:
         raise DataError(f"{where}: no edge leads from {start} to node {lost[0]} ({kinds[lost[0]]}); connect or drop it")
-    late = frozenset(_cut(edge, kinds, before, after) for edge in closing)
+    cuts = [_cut(cycle, kinds, before, after, slow) for cycle in closing]
+    late = frozenset(cuts)
+    shortened = frozenset(b for _, b in cuts if b in slow)
     rank = {name: i for i, name in enumerate(_sorted(kinds, [edge for edge in edges if edge not in late]))}
     stages, done = [], set()
     components = _components(list(rank), after)
@@ -58,14 +66,14 @@ def arrange(kinds: Mapping[str, str], edges: Sequence[Edge], start: str, where: 
         names = tuple(sorted(group, key=rank.__getitem__))
         done.update(names)
         stages.append(Stage(names, len(names) > 1 or (names[0], names[0]) in late))
-    return Order(tuple(stages), late)
+    return Order(tuple(stages), late, shortened)
 
 
 def _closing(
     start: str, after: Mapping[str, list[str]], kinds: Mapping[str, str], where: str
-) -> tuple[list[Edge], set[str]]:
-    """The edges that close a cycle in a depth-first walk from `start`, and all nodes that it reached."""
-    closing: list[Edge] = []
+) -> tuple[list[list[str]], set[str]]:
+    """The cycles that a depth-first walk from `start` closes, from their first node on, and all nodes reached."""
+    closing: list[list[str]] = []
     path, on_path, seen = [start], {start}, {start}
     walks = [iter(after[start])]
     while walks:
@@ -80,7 +88,7 @@ def _closing(
                     f"{where}: the cycle {' -> '.join([*cycle, nxt])} holds no neuron and no delay, so that it has no "
                     "value in time steps; put one into it"
                 )
-            closing.append((path[-1], nxt))
+            closing.append(cycle)
         elif nxt not in seen:
             seen.add(nxt)
             path.append(nxt)
@@ -89,9 +97,18 @@ def _closing(
     return closing, seen
 
 
-def _cut(edge: Edge, kinds: Mapping[str, str], before: Mapping[str, list[str]], after: Mapping[str, list[str]]) -> Edge:
-    """Move the cut from a closing edge back to the neuron whose output comes along it, past nodes in single file."""
-    node, nxt = edge
+def _cut(
+    cycle: Sequence[str],
+    kinds: Mapping[str, str],
+    before: Mapping[str, list[str]],
+    after: Mapping[str, list[str]],
+    slow: Container[str],
+) -> Edge:
+    """Before a delay of one input; else the closing edge, moved back to its neuron past nodes in single file."""
+    delay = next((name for name in cycle if name in slow and len(before[name]) == 1), None)
+    if delay is not None:
+        return before[delay][0], delay
+    node, nxt = edge = cycle[-1], cycle[0]
     while kinds[node] not in NEURONS:
         if len(before[node]) != 1 or len(after[node]) != 1:
             return edge

@@ -31,7 +31,7 @@ def stepped(node: NirNode, inputs: list[float]) -> list[float]:
     """What one neuron puts out by NIR's equations under forward Euler, in Python floats; parameters are numbers."""
 
     def read(name: str, default: float = 0.0) -> float:
-        return float(node.fields.get(name, default))
+        return float(np.asarray(node.fields.get(name, default)).item())
 
     kind, v, i, out = node.kind, read("v_leak") if "v_leak" in node.fields else read("v_reset"), 0.0, []
     for x in inputs:

@@ -254,7 +254,7 @@ class _Assembly:
             PREFIX + "dt": repr(self._dt),
             PREFIX + "readout": readout,
             **({PREFIX + "time_steps": str(steps)} if steps is not None else {}),
-            **({PREFIX + "input": "once"} if once else {}),
+            **({PREFIX + "still_image": "once"} if once else {}),
         }
         if norms:
             out.notes.append(f"{len(norms)} batch norms are folded into the layers before them")
