@@ -80,6 +80,7 @@ class Delay(nn.Module):
 
     def __init__(self, steps: Tensor, *, stepped: bool) -> None:
         super().__init__()
+        self.steps: Tensor
         self.register_buffer("steps", steps)
         self.stepped, self.longest = stepped, int(steps.max())
 
@@ -178,8 +179,9 @@ def _conv(node: NirNode, shape: Shape, site: Site) -> tuple[nn.Module, Shape]:
 
 
 def _pool(node: NirNode, shape: Shape, site: Site) -> tuple[nn.Module, Shape]:
-    kernel, stride = (_whole(node, key, site, 2) for key in ("kernel_size", "stride"))
-    padding = _whole(node, "padding", site, 2, least=0)
+    kernel: Any = _whole(node, "kernel_size", site, 2)
+    stride: Any = _whole(node, "stride", site, 2)
+    padding: Any = _whole(node, "padding", site, 2, least=0)
     if len(shape) != 3:
         raise site.refuse(node, f"it takes [channels, height, width] (got {list(shape)})")
     layer: nn.Module
@@ -269,8 +271,9 @@ def _neuron(node: NirNode, shape: Shape, site: Site) -> tuple[nn.Module, Shape]:
     constants: dict[str, neurons.Constant] = {name: _constant(value) for name, value in found.items()}
     if site.own_time:
         constants |= {name: _said(node, key, site) for name, key in CONSTANT_KEYS.items() if key in node.metadata}
-    if constants.get("offset") == 0:
-        del constants["offset"]
+    for name in ("offset", "rest"):
+        if isinstance(constants.get(name), float) and constants[name] == 0:
+            del constants[name]
     module = _CLASSES[node.kind](
         constants,
         fires_at=how.fires_at,

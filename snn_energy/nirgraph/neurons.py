@@ -30,6 +30,15 @@ class NirNeuron(nn.Module):
     """
 
     has_synapse, spiking = False, True
+    decay: Constant
+    gain: Constant
+    offset: Constant | None
+    threshold: Constant
+    v_reset: Constant
+    rest: Constant | None
+    decay_syn: Constant
+    gain_syn: Constant
+    subtract: Constant | None
 
     def __init__(
         self,
@@ -59,8 +68,9 @@ class NirNeuron(nn.Module):
         return torch.stack(outputs)
 
     def _step(self, current: Tensor, state: tuple[Tensor, ...] | None) -> tuple[Tensor, tuple[Tensor, ...]]:
-        rest = torch.zeros_like(current)
-        membrane, synapse = (*(state or (rest + self.rest if _given(self.rest) else rest,)), rest)[:2]
+        zero = torch.zeros_like(current)
+        start = zero if self.rest is None else zero + self.rest
+        membrane, synapse = (*(state or (start,)), zero)[:2]
         kept: tuple[Tensor, ...] = ()
         if self.has_synapse:
             current = _leak(current, synapse, self.decay_syn, self.gain_syn, None)
@@ -129,7 +139,3 @@ def _leak(x: Tensor, state: Tensor, decay: Constant, gain: Constant, offset: Con
         x = x * gain
     x = torch.add(x, state, alpha=decay) if isinstance(decay, float) else x + decay * state
     return x if offset is None else x + offset
-
-
-def _given(rest: Constant | None) -> bool:
-    return rest is not None and (isinstance(rest, Tensor) or rest != 0)

@@ -59,12 +59,11 @@ def arrange(
     late = frozenset(cuts)
     shortened = frozenset(b for _, b in cuts if b in slow)
     rank = {name: i for i, name in enumerate(_sorted(kinds, [edge for edge in edges if edge not in late]))}
-    stages, done = [], set()
+    stages: list[Stage] = []
     components = _components(list(rank), after)
     # A loop comes where its first node may run; what leads into it from outside lies in earlier components.
     for group in _sorted_groups(components, edges, rank):
         names = tuple(sorted(group, key=rank.__getitem__))
-        done.update(names)
         stages.append(Stage(names, len(names) > 1 or (names[0], names[0]) in late))
     return Order(tuple(stages), late, shortened)
 

@@ -45,11 +45,11 @@ def frames(*shape: int) -> Tensor:
     return (torch.rand(STEPS, SAMPLES, *shape, generator=generator) < 0.4).float()
 
 
-def counted(model: nn.Module, x: Tensor, batch_axis: int = 1, samples: int = SAMPLES) -> dict[str, Any]:
+def counted(model: nn.Module, x: Tensor, batch_axis: int = 1, complete: bool = True) -> dict[str, Any]:
     """What must not change: the counts of each layer and of each neuron layer, whatever they are called."""
     with contextlib.redirect_stdout(io.StringIO()):
-        trace = se.trace(model, x, samples=samples, batch_axis=batch_axis)
-    assert trace.coverage.complete
+        trace = se.trace(model, x, samples=SAMPLES, batch_axis=batch_axis)
+    assert trace.coverage.complete or not complete
     layers = [
         (row.weights, row.dense_macs, row.connections, row.events, row.effective_events, row.acs, row.macs)
         for row in trace.layers
@@ -284,13 +284,15 @@ def test_we_read_what_spikingjelly_writes(kind: str, tmp_path: Path) -> None:
 # -- Sinabs ------------------------------------------------------------------------------------------------------------
 
 
-def sinabs_net(**options: Any) -> nn.Module:
+def sinabs_net() -> nn.Module:
     sl = pytest.importorskip("sinabs.layers")
-    tau = torch.tensor(1 / np.log(2.0))  # decay 1/2
+    tau = torch.full((6,), float(1 / np.log(2.0)))  # decay 1/2; its exporter writes constants of the layer's shape
     return nn.Sequential(
-        nn.Linear(5, 6), sl.LIFSqueeze(tau_mem=tau, batch_size=SAMPLES, norm_input=False, **options),
-        nn.Linear(6, 4), sl.IAFSqueeze(batch_size=SAMPLES, **options),
-    )  # fmt: skip
+        nn.Linear(5, 6),
+        sl.LIFSqueeze(tau_mem=tau, batch_size=SAMPLES, norm_input=False, spike_threshold=torch.ones(6)),
+        nn.Linear(6, 4),
+        sl.IAFSqueeze(batch_size=SAMPLES, spike_threshold=torch.ones(4)),
+    )
 
 
 def gentle(model: nn.Module) -> nn.Module:
@@ -323,7 +325,8 @@ def test_sinabs_both_ways(tmp_path: Path) -> None:
     ours = counted(gentle(sinabs_net()), folded(x), batch_axis=0)
     assert counted(load_nir(tmp_path / "net.nir"), x) == ours
     theirs = sinabs.nir.from_nir(nir.read(tmp_path / "net.nir"), batch_size=SAMPLES)
-    assert counted(theirs, folded(x), batch_axis=0) == ours
+    # What nirtorch's executor returns beside the output is nothing that a tracer has seen being made.
+    assert counted(theirs, folded(x), batch_axis=0, complete=False) == ours
     again = gentle(sinabs_net())
     nir.write(tmp_path / "theirs.nir", sinabs.nir.to_nir(again, folded(x)))
     assert counted(load_nir(tmp_path / "theirs.nir", convention="sinabs"), x) == ours

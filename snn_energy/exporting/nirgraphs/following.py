@@ -104,9 +104,9 @@ def follow(model: nn.Module, example: Tensor, *, layout: str) -> Followed:
     return run.finish(result)
 
 
-class _Run(TorchDispatchMode):
+class _Run(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __init__(self, model: nn.Module, example: Tensor, layout: str) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self._model, self._layout = model, layout
         self._flows: dict[int, tuple[Tensor, Flow]] = {}
         self._nodes: dict[str, Node] = {}
