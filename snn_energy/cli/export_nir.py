@@ -22,7 +22,8 @@ def nir_command(
         str | None,
         typer.Argument(
             metavar="[CHECKPOINT]",
-            help="A checkpoint file, the name of a shipped one, or with --model a plain state dict.",
+            help="A checkpoint file, the name of a shipped one, a .nir file to convert, or with --model a plain "
+            "state dict.",
             show_default=False,
         ),
     ] = None,
@@ -53,6 +54,16 @@ def nir_command(
         str,
         typer.Option(metavar="NAME", help="Whose reader: nir, exponential, snntorch, spikingjelly, norse or sinabs."),
     ] = "nir",
+    source_convention: Annotated[
+        str | None,
+        typer.Option(
+            "--from", metavar="NAME", help="Of a .nir file: whose it is; default: what it says.", show_default=False
+        ),
+    ] = None,
+    source_dt: Annotated[
+        float | None,
+        typer.Option("--from-dt", metavar="SECONDS", help="Of a .nir file: its time step.", show_default=False),
+    ] = None,
     dt: Annotated[
         float | None,
         typer.Option(metavar="SECONDS", help="Time step; default: the convention's.", show_default=False),
@@ -76,18 +87,27 @@ def nir_command(
       snn-energy export nir fashion-cnn --output fashion-cnn.nir
       snn-energy export nir my.pt -o my.nir --convention norse --dt 0.001
       snn-energy export nir --model net:build --data x.npy --layout TN -o a.nir
+      snn-energy export nir a.nir --from norse --convention snntorch -o b.nir \\
+          --data x.npy --layout TN
       snn-energy profile fashion-cnn.nir                    # and read it back
     """
     from snn_energy.errors import UsageError
     from snn_energy.exporting import checkpoint_metadata
     from snn_energy.exporting.nir import export_nir
     from snn_energy.models import checkpoint_path, load_checkpoint
-    from snn_energy.reporting.subject import DataRequest, checkpoint_subject, factory_subject
+    from snn_energy.reporting.graphfile import is_nir_file
+    from snn_energy.reporting.subject import DataRequest, checkpoint_subject, factory_subject, nir_subject
 
     wanted = DataRequest(source=data, split=split, data_dir=data_dir, layout=layout)
     metadata: dict[str, str] = {}
+    if not (model is None and checkpoint is not None and is_nir_file(checkpoint)) and (source_convention or source_dt):
+        raise UsageError(
+            f"--from and --from-dt say how a .nir file is read (got {checkpoint or model}); leave them out"
+        )
     if model is not None:
         subject = factory_subject(model, wanted, weights=checkpoint, arguments=model_args)
+    elif checkpoint is not None and is_nir_file(checkpoint):
+        subject = nir_subject(checkpoint, wanted, convention=source_convention, dt=source_dt)
     elif checkpoint is not None:
         subject = checkpoint_subject(checkpoint, wanted)
         metadata = checkpoint_metadata(load_checkpoint(checkpoint_path(checkpoint)))

@@ -78,8 +78,9 @@ class Delay(nn.Module):
     Shapes as in `neurons.NirNeuron`: `t n ... -> t n ...`, or one step with a state.
     """
 
-    def __init__(self, steps: Tensor, *, stepped: bool) -> None:
+    def __init__(self, steps: Tensor, *, stepped: bool, shortened: bool = False) -> None:
         super().__init__()
+        self.shortened = shortened
         self.steps: Tensor
         self.register_buffer("steps", steps)
         self.stepped, self.longest = stepped, int(steps.max())
@@ -217,7 +218,7 @@ def _delay(node: NirNode, shape: Shape, site: Site) -> tuple[nn.Module, Shape]:
             node, f"delays must be whole time steps of {site.dt:g} (got {float(steps.flat[0]):g} steps); give --dt"
         )
     left = np.array(whole, dtype=np.int64) - int(site.shortened)
-    return Delay(torch.from_numpy(np.asarray(left)), stepped=site.stepped), shape
+    return Delay(torch.from_numpy(np.asarray(left)), stepped=site.stepped, shortened=site.shortened), shape
 
 
 def _threshold(node: NirNode, shape: Shape, site: Site) -> tuple[nn.Module, Shape]:

@@ -25,6 +25,8 @@ What the simulators do, read in their importers (snnTorch 1.0.0, SpikingJelly 2.
 
 Norse 1.1.0 itself writes tau dt in place of tau, and cannot read that back: give --dt 1e-6 for the files it wrote.
 
+Norse and snnTorch count a Flatten's axes with the batch, NIR without: their importers flatten the batch as well.
+
 dt is in the unit of the file's time constants, seconds by NIR's convention; Sinabs' are in time steps.
 
 An edge that leads back (recurrence) is instantaneous in NIR. In time steps it hands over what the neuron at its

@@ -16,7 +16,7 @@ from snn_energy.errors import DataError, UsageError
 from snn_energy.exporting import ExportError, nir_graph
 from snn_energy.exporting.losses import LOSSES_KEY, ExportRefused
 from snn_energy.models import IF, LIF, ALIFCell, LeakyIntegrator, LIFCell, build, fold, foldable
-from snn_energy.nirgraph import NirNetwork, NirNode
+from snn_energy.nirgraph import NirGraph, NirNetwork, NirNode
 
 CNN: dict[str, Any] = {"in_channels": 1, "classes": 5, "image_size": 8, "time_steps": 3}
 EVENTS: dict[str, Any] = {"inputs": 12, "classes": 4, "widths": (7, 5)}
@@ -130,6 +130,36 @@ def test_max_pooling_of_spikes_is_a_sum_and_a_threshold_for_other_readers() -> N
     steps = {row.name: row.events for row in theirs.layers}
     assert steps.pop("blocks.0.conv") == 3 * next(r.events for r in ours.layers if r.name == "blocks.0.conv")
     assert steps == {row.name: row.events for row in ours.layers if row.name != "blocks.0.conv"}
+
+
+def test_what_was_read_is_written_again_as_it_was() -> None:
+    """A graph, its network and that network's graph agree in every node: recurrences, delays, sums and thresholds."""
+    one = np.ones(2, dtype=np.float32)
+    lif = {"tau": 2e-4 * one, "r": 2 * one, "v_leak": 0 * one, "v_threshold": one, "v_reset": 0 * one}
+    nodes = {
+        "input": NirNode("Input", {"shape": np.array([2])}),
+        "scale": NirNode("Scale", {"scale": 2 * one}),
+        "late": NirNode("Delay", {"delay": 2e-4 * one}),
+        "lif": NirNode("LIF", lif),
+        "rec": NirNode("Linear", {"weight": np.eye(2, dtype=np.float32)}),
+        "back": NirNode("Delay", {"delay": 2e-4 * one}),
+        "fires": NirNode("Threshold", {"threshold": 0.5 * one}),
+        "output": NirNode("Output", {"shape": np.array([2])}),
+    }
+    edges = (
+        ("input", "scale"), ("scale", "late"), ("late", "lif"), ("scale", "lif"), ("lif", "rec"), ("rec", "back"),
+        ("back", "lif"), ("lif", "fires"), ("fires", "output"),
+    )  # fmt: skip
+    x = torch.rand(6, 3, 2)
+    again = nir_graph(NirNetwork(NirGraph(nodes, edges)), x, layout="TN")
+    assert set(again.edges) == set(edges)
+    for name, node in nodes.items():
+        found = again.nodes[name]
+        assert isinstance(found, NirNode)
+        assert (found.kind, set(found.fields)) == (node.kind, set(node.fields))
+        for field, value in node.fields.items():
+            assert np.allclose(found.fields[field], value), (name, field)
+    assert torch.equal(NirNetwork(again)(x), NirNetwork(NirGraph(nodes, edges))(x))
 
 
 class Loop(nn.Module):

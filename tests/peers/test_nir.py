@@ -181,6 +181,28 @@ def test_what_snntorch_does_beyond_nir_is_refused_by_name(tmp_path: Path) -> Non
 # -- Norse -------------------------------------------------------------------------------------------------------------
 
 
+def norse_cells() -> dict[str, Callable[[], list[nn.Module]]]:
+    norse = pytest.importorskip("norse.torch")
+    quick = {"tau_mem_inv": torch.tensor(500.0), "tau_syn_inv": torch.tensor(250.0)}
+    return {
+        "LIFCell": lambda: [norse.LIFCell(norse.LIFParameters(**quick, v_th=torch.tensor(0.75)))],
+        "IAFCell": lambda: [norse.IAFCell()],
+        "LIBoxCell": lambda: [norse.LIBoxCell(norse.LIBoxParameters(tau_mem_inv=quick["tau_mem_inv"]))],
+        "LICell": lambda: [norse.LICell(norse.LIParameters(**quick))],
+    }
+
+
+@pytest.mark.parametrize("cell", ["LIFCell", "IAFCell", "LIBoxCell", "LICell"])
+def test_cells_of_norse(cell: str, tmp_path: Path) -> None:
+    norse = pytest.importorskip("norse.torch")
+    net = Stepped(dyadic(norse.SequentialState(nn.Linear(5, 6), *norse_cells()[cell](), nn.Linear(6, 4))))
+    export_nir(net, frames(5), tmp_path / "net.nir", layout="TN")
+    ours = counted(net, frames(5))
+    assert counted(load_nir(tmp_path / "net.nir"), frames(5)) == ours
+    with torch.no_grad():
+        assert torch.allclose(load_nir(tmp_path / "net.nir")(frames(5)), net(frames(5)))
+
+
 def norse_net() -> nn.Module:
     norse = pytest.importorskip("norse.torch")
 
@@ -330,6 +352,59 @@ def test_sinabs_both_ways(tmp_path: Path) -> None:
     again = gentle(sinabs_net())
     nir.write(tmp_path / "theirs.nir", sinabs.nir.to_nir(again, folded(x)))
     assert counted(load_nir(tmp_path / "theirs.nir", convention="sinabs"), x) == ours
+
+
+@pytest.mark.parametrize("kind", ["IAF", "LIF", "LIF with synapse", "ExpLeak"])
+def test_layers_of_sinabs(kind: str, tmp_path: Path) -> None:
+    """With one spike at a time and a reset to 0, Sinabs' layers are NIR's; time is on axis 1."""
+    sl = pytest.importorskip("sinabs.layers")
+    import sinabs.activation as act
+
+    once = {"spike_fn": act.SingleSpike, "reset_fn": act.MembraneReset()}
+    tau, syn = torch.tensor(3.0), torch.tensor(2.0)
+    made: dict[str, Callable[[], nn.Module]] = {
+        "IAF": lambda: sl.IAF(**once),
+        "LIF": lambda: sl.LIF(tau_mem=tau, norm_input=True, **once),
+        "LIF with synapse": lambda: sl.LIF(tau_mem=tau, tau_syn=syn, norm_input=False, **once),
+        "ExpLeak": lambda: sl.ExpLeak(tau_mem=tau),
+    }
+    x = frames(5).transpose(0, 1)
+
+    def net() -> nn.Module:
+        return dyadic(nn.Sequential(nn.Linear(5, 6), made[kind](), nn.Linear(6, 4)))
+
+    with torch.no_grad():
+        exported = export_nir(net(), x, tmp_path / "net.nir", layout="NT")
+        assert exported.losses == ()
+        network = load_nir(tmp_path / "net.nir")
+        assert torch.allclose(network(x.transpose(0, 1)), net()(x).transpose(0, 1), atol=1e-5)
+    assert counted(network, x.transpose(0, 1)) == counted(net(), x, batch_axis=0)
+
+
+# -- from one to another -----------------------------------------------------------------------------------------------
+
+
+def test_a_file_of_one_simulator_becomes_that_of_another(tmp_path: Path) -> None:
+    """SpikingJelly fires at the threshold, Norse above it, and Norse reads no R: the thresholds carry both."""
+    pytest.importorskip("spikingjelly.activation_based")
+    from spikingjelly.activation_based import functional, layer, neuron
+    from spikingjelly.activation_based.nir_exchange import export_to_nir
+
+    def net(step_mode: str) -> nn.Module:  # without a Flatten, which Norse reads in another way
+        nodes = [neuron.LIFNode(tau=2.0, decay_input=False, v_reset=0.0) for _ in range(2)]
+        made = nn.Sequential(layer.Linear(5, 6), nodes[0], layer.Linear(6, 4), nodes[1])
+        functional.set_step_mode(made, step_mode)
+        return dyadic(made)
+
+    x = frames(5)
+    export_to_nir(net("s"), x[0], save_path=tmp_path / "jelly.nir")
+    network = load_nir(tmp_path / "jelly.nir", convention="spikingjelly")
+    export_nir(network, x, tmp_path / "norse.nir", layout="TN", convention="norse")
+    ours = counted(Fresh(net("m")), x)
+    assert counted(load_nir(tmp_path / "norse.nir"), x) == ours
+    norse = pytest.importorskip("norse.torch")
+    theirs = Stepped(norse.from_nir(nir.read(tmp_path / "norse.nir"), dt=0.001))
+    assert counted(theirs, x) == ours
 
 
 # -- files -------------------------------------------------------------------------------------------------------------

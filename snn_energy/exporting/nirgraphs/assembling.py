@@ -11,6 +11,7 @@ from math import prod
 from typing import Any
 
 import numpy as np
+import torch
 from torch import nn
 
 from snn_energy.exporting.losses import Loss
@@ -121,13 +122,13 @@ class _Assembly:
 
     def _add(self, node: Node, norms: dict[str, Node]) -> None:
         out, name = self._out, node.name
+        module: Any = node.module
         self._gives[name] = node.gives
         if node.kind == "Input":
             out.nodes[name] = NirNode("Input", {"shape": np.array(node.gives)})
         elif node.kind == "norm":
             pass
         elif node.kind == "weights":
-            module: Any = node.module
             if getattr(module, "padding_mode", "zeros") != "zeros":
                 self._refuse(f"padding with {module.padding_mode}", name, "NIR pads with zeros")
                 return
@@ -135,16 +136,26 @@ class _Assembly:
             out.nodes[name] = weight_node(module, node.takes, None if norm is None else norm.module)
         elif node.kind == "neuron":
             self._add_neuron(node)
-        elif node.kind == "Scale":
-            assert node.module is not None
-            scale: Any = node.module.scale
-            out.nodes[name] = NirNode("Scale", {"scale": scale.detach().cpu().numpy()})
+        elif node.kind in ("Scale", "Delay"):
+            module = node.module
+            steps = node.kind == "Delay"
+            value = (module.steps + module.shortened) * self._dt if steps else module.scale.detach()
+            full = np.broadcast_to(value.cpu().numpy(), node.takes)
+            out.nodes[name] = NirNode(node.kind, {node.kind.lower(): full.astype(np.float32)})
         else:
             self._add_pool(node)
 
     def _add_neuron(self, node: Node) -> None:
         row, out, name = node.row, self._out, node.name
         assert row is not None
+        if row.kind == "threshold":
+            threshold: Any = node.module
+            value = torch.as_tensor(threshold.threshold).cpu().numpy()
+            full = np.broadcast_to(value, node.takes).astype(np.float32)
+            out.nodes[name] = NirNode("Threshold", {"threshold": full})
+            out.neurons[name] = name
+            self._spiking.add(name)
+            return
         reader = READERS.get(row.qualified_name)
         if reader is None:
             self._refuse(

@@ -168,7 +168,7 @@ class _Run(TorchDispatchMode):  # type: ignore[no-untyped-call]
             return
         x, out = tensors[0], results[0]
         parts = self._taken(x, path)
-        if kind not in ("weights", "neuron", "norm"):
+        if kind.endswith("Pool2d"):
             path = self._place_of(path, parts)
         node = self._nodes.get(path)
         if node is None:
@@ -233,7 +233,7 @@ class _Run(TorchDispatchMode):  # type: ignore[no-untyped-call]
             self._refuse("a state handed in from elsewhere", path, "NIR's neurons keep their own state")
 
     def _shape(self, node: Node, x: Tensor, out: Tensor, parts: tuple[Part, ...]) -> None:
-        rank = {"weights": None, "neuron": 0}.get(node.kind, 3)
+        rank = {"weights": None, "neuron": 0, "Scale": 0, "Delay": 0}.get(node.kind, 3)
         if rank is None:
             rank = 1 if isinstance(node.module, nn.Linear) else 2 if isinstance(node.module, nn.Conv1d) else 3
         if node.kind == "norm":
@@ -444,6 +444,7 @@ _BY_NAME = {
     "sinabs.layers.pool2d.SumPool2d": "SumPool2d",
     "snn_energy.nirgraph.building.SumPool2d": "SumPool2d",
     "snn_energy.nirgraph.building.Scale": "Scale",
+    "snn_energy.nirgraph.building.Delay": "Delay",
 }
 _LEAVES: tuple[tuple[Any, str], ...] = (
     ((nn.Conv1d, nn.Conv2d, nn.Linear), "weights"),
