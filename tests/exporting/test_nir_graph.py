@@ -317,6 +317,21 @@ def test_every_convention_reads_back_the_same_neuron(convention: str, decay: flo
                 assert torch.equal(network(x), net(x))
 
 
+@pytest.mark.parametrize("convention", ["nir", "snntorch", "spikingjelly", "norse"])
+def test_reaching_the_threshold_is_enough_whoever_reads(convention: str) -> None:
+    """A current of 1 meets a threshold of 1: our neuron fires, and so does that of a reader who asks for more."""
+    net = nn.Sequential(nn.Linear(1, 1, bias=False), LIF(0.5))
+    with torch.no_grad():
+        net[0].weight.fill_(1.0)
+    below = float(np.nextafter(np.float32(1), np.float32(0)))
+    x = torch.tensor([1.0, below, 1.0]).reshape(-1, 1, 1)
+    graph = nir_graph(net, x, layout="TN", convention=convention)
+    with torch.no_grad():
+        # 1 fires and resets; below stays silent and leaves almost 1/2; 1 on top of that fires.
+        assert net(x).flatten().tolist() == [1, 0, 1]
+        assert NirNetwork(graph)(x).flatten().tolist() == [1, 0, 1]
+
+
 def test_an_integrator_for_a_reader_that_scales_it_is_a_loss() -> None:
     net = nn.Sequential(nn.Linear(4, 6), LeakyIntegrator(0.5))
     with pytest.raises(ExportRefused, match=r"the scale of its values \(1\)"):

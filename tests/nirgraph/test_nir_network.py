@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from graphs import DT, chain, numbers, stepped
+from nir_graphs import DT, chain, numbers, stepped
 
 import snn_energy as se
 from snn_energy.errors import DataError, UsageError
@@ -35,6 +35,29 @@ def test_neurons_follow_their_equations(name: str) -> None:
     wanted = stepped(node, INPUTS)
     assert len(set(wanted)) > 1
     assert out.flatten().tolist() == pytest.approx(wanted, rel=1e-6)
+
+
+UPDATES = {
+    # name of the node above: kind, additions, multiplications, comparisons, state variables of one update, by its terms
+    "I": ("integrator", 1, 1, 0, 1),  # V + g I
+    "IF": ("if", 1, 0, 1, 1),  # V + I
+    "LI": ("li", 2, 1 + 1, 0, 1),  # d V + g I + offset, g = 1/2
+    "LIF": ("lif", 1, 1, 1, 1),  # d V + I
+    "LIF, all constants": ("lif", 2, 2, 1, 1),  # d V + g I + offset
+    "CubaLI": ("cuba-li", 2, 2, 0, 2),  # e I + X, d V + I: both gains are 1
+    "CubaLIF": ("cuba-lif", 2, 4, 1, 2),  # e I + h X, d V + g I
+}
+
+
+@pytest.mark.parametrize("name", UPDATES)
+def test_an_update_costs_its_terms(name: str) -> None:
+    """A factor of 1 and a leak potential of 0 cost nothing."""
+    node = NirNode(name.partition(",")[0], {key: numbers(v) for key, v in NEURONS[name].items()})
+    trace = se.trace(NirNetwork(chain(("n", node), shape=(1,), out=(1,))), torch.ones(4, 3, 1), batch_axis=1)
+    (row,) = trace.neurons
+    found = (row.kind, row.update_adds, row.update_muls, row.update_compares, row.state_variables)
+    assert found == UPDATES[name]
+    assert (row.updates, row.state_elements, trace.elementwise) == (12, UPDATES[name][-1], ())
 
 
 def test_a_parameter_for_each_neuron() -> None:

@@ -8,9 +8,9 @@ from fractions import Fraction
 
 import numpy as np
 import torch
-from graphs import DT
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from nir_graphs import DT
 
 import snn_energy as se
 from snn_energy.nirgraph import NirGraph, NirNetwork, NirNode
