@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from snn_energy.cli.console import emit_json, print_line
+from snn_energy.cli.console import emit_json, print_line, progress
 from snn_energy.cli.options import DataDirOption, SplitOption
 
 if TYPE_CHECKING:
@@ -115,17 +115,18 @@ def nir_command(
         raise UsageError("nothing to export: name a checkpoint, like fashion-cnn, or give --model MODULE:FACTORY")
     count = min(samples, len(subject.images))
     example, _ = next(iter(subject.images.part(0, count).batches(count, subject.spec)))
-    exported = export_nir(
-        subject.model,  # type: ignore[arg-type]  # neither kind of subject is a graph
-        example,
-        output,
-        layout=layout,
-        convention=convention,
-        dt=dt,
-        force=force,
-        metadata=metadata,
-        verify=verify,
-    )
+    with progress("following the network"):
+        exported = export_nir(
+            subject.model,  # type: ignore[arg-type]  # neither kind of subject is a graph
+            example,
+            output,
+            layout=layout,
+            convention=convention,
+            dt=dt,
+            force=force,
+            metadata=metadata,
+            verify=verify,
+        )
     if json:
         emit_json(_as_dict(exported))
     else:

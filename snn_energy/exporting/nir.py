@@ -42,7 +42,7 @@ from snn_energy.nirgraph.network import NirNetwork
 from snn_energy.nirgraph.records import PREFIX, NirGraph
 
 LAYOUTS = ("N", "TN", "NT")
-_NAMED = 4
+_NAMED = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -202,12 +202,20 @@ def _followed(model: nn.Module, example: Tensor, layout: str) -> Followed:
 def _refuse_fatal(assembled: Assembled, model: nn.Module, target: str) -> None:
     if not assembled.fatal:
         return
-    named = "; ".join(str(loss) for loss in assembled.fatal[:_NAMED])
-    more = f"; and {len(assembled.fatal) - _NAMED} more" if len(assembled.fatal) > _NAMED else ""
+    places: dict[tuple[str, str], list[str]] = {}
+    for loss in assembled.fatal:
+        places.setdefault((loss.what, loss.why), []).append(loss.where or "the network")
+    named = [f"{what} ({_few(where)}): {why}" for (what, why), where in places.items()]
+    more = f"; and {len(named) - _NAMED} more" if len(named) > _NAMED else ""
     raise ExportError(
-        f"{target}: {type(model).__qualname__} cannot be written as NIR, not with --force either: {named}{more}; "
-        "replace it by what NIR has"
+        f"{target}: {type(model).__qualname__} cannot be written as NIR, not with --force either: "
+        f"{'; '.join(named[:_NAMED])}{more}; replace it by what NIR has"
     )
+
+
+def _few(places: list[str]) -> str:
+    shown = ", ".join(places[:_NAMED])
+    return f"{shown} and {len(places) - _NAMED} more" if len(places) > _NAMED else shown
 
 
 def _compared(run: Followed, assembled: Assembled, graph: NirGraph, example: Tensor, layout: str) -> SpikeAgreement:
