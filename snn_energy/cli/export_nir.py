@@ -147,6 +147,12 @@ def _print(exported: ExportedNir) -> None:
     for loss in exported.losses:
         print_line(f"lost: {loss}", style="yellow")
     agreement = exported.agreement
+    if agreement is not None and agreement.silent:
+        print_line(
+            f"{len(agreement.silent)} neuron layers never fired on these data, the first {agreement.silent[0]}: the "
+            "comparison says little about them; give data on which they fire",
+            style="yellow",
+        )
     if agreement is None:
         print_line("not compared with the network (--no-verify)", style="yellow")
     elif agreement.differing:

@@ -55,6 +55,8 @@ class SpikeAgreement:
     differing: int
     first: str
     """The first neuron layer that differs, "" if none does."""
+    silent: tuple[str, ...]
+    """Layers without a spike on the example, of which the comparison says little."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -233,7 +235,7 @@ def _compared(run: Followed, assembled: Assembled, graph: NirGraph, example: Ten
             undo.callback(handle.remove)
         network(x)
     spikes = differing = 0
-    first = ""
+    first, silent = "", []
     for name, node in assembled.neurons.items():
         followed = run.nodes[name]
         was = _by_step(followed.outputs, run, followed.row.time_axis if followed.row else None)
@@ -241,9 +243,15 @@ def _compared(run: Followed, assembled: Assembled, graph: NirGraph, example: Ten
         was = was.reshape(now.shape).cpu() != 0
         off = int((was != (now != 0)).sum())
         spikes, differing = spikes + int(was.sum()), differing + off
+        silent += [] if was.any() else [name]
         first = first or (name if off else "")
     return SpikeAgreement(
-        samples=run.samples, neurons=len(assembled.neurons), spikes=spikes, differing=differing, first=first
+        samples=run.samples,
+        neurons=len(assembled.neurons),
+        spikes=spikes,
+        differing=differing,
+        first=first,
+        silent=tuple(silent),
     )
 
 

@@ -162,6 +162,35 @@ def test_we_read_what_snntorch_writes(first: str, tmp_path: Path) -> None:
     assert counted(load_nir(tmp_path / "net.nir", convention="snntorch"), frames(5)) == counted(made, frames(5))
 
 
+class Tutorial(nn.Module):
+    """As in snnTorch's tutorials: images, a loop over time inside, membranes recorded beside the spikes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        snn = pytest.importorskip("snntorch")
+        self.fc1, self.lif1 = nn.Linear(8, 12), snn.Leaky(beta=0.5, reset_mechanism="zero")
+        self.fc2, self.lif2 = nn.Linear(12, 4), snn.Leaky(beta=0.75, reset_mechanism="zero")
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        mem1, mem2 = self.lif1.init_leaky(), self.lif2.init_leaky()
+        spikes, membranes = [], []
+        for _ in range(STEPS):
+            spk1, mem1 = self.lif1(self.fc1(x.flatten(1)), mem1)
+            spk2, mem2 = self.lif2(self.fc2(spk1), mem2)
+            spikes.append(spk2)
+            membranes.append(mem2)
+        return torch.stack(spikes), torch.stack(membranes)
+
+
+def test_a_network_as_in_the_tutorials(tmp_path: Path) -> None:
+    net, x = dyadic(Tutorial()), torch.randint(0, 9, (SAMPLES, 2, 4)) / 8
+    exported = export_nir(net, x, tmp_path / "net.nir")
+    assert exported.agreement is not None
+    assert exported.agreement.silent == ()
+    assert (exported.time_steps, exported.nodes["Flatten"]) == (STEPS, 1)
+    assert counted(load_nir(tmp_path / "net.nir"), x, batch_axis=0) == counted(net, x, batch_axis=0)
+
+
 def test_what_snntorch_does_beyond_nir_is_refused_by_name(tmp_path: Path) -> None:
     snn = pytest.importorskip("snntorch")
     net, x = dyadic(SnnTorchNet("Leaky")), frames(5)
@@ -292,6 +321,27 @@ def test_spikingjelly_reads_what_we_write(kind: str, tmp_path: Path) -> None:
     assert counted(theirs, x)["layers"] == ours["layers"]
     with torch.no_grad():
         assert torch.equal(theirs(x), net(x))
+
+
+def test_norms_containers_and_pools_of_spikingjelly(tmp_path: Path) -> None:
+    pytest.importorskip("spikingjelly.activation_based")
+    from spikingjelly.activation_based import functional, layer, neuron
+
+    def net() -> nn.Module:
+        made = nn.Sequential(
+            layer.Conv2d(2, 4, 3, padding=1, bias=False), layer.BatchNorm2d(4, eps=0.0), neuron.IFNode(v_reset=0.0),
+            layer.MaxPool2d(2),
+            layer.SeqToANNContainer(nn.Conv2d(4, 4, 3, padding=1, bias=False), nn.BatchNorm2d(4, eps=0.0)),
+            neuron.LIFNode(v_reset=0.0, decay_input=False), layer.AvgPool2d(2), layer.Flatten(), layer.Linear(16, 3),
+        )  # fmt: skip
+        functional.set_step_mode(made, "m")
+        return Fresh(dyadic(made))
+
+    x = frames(2, 8, 8)
+    exported = export_nir(net(), x, tmp_path / "net.nir", layout="TN", convention="spikingjelly")
+    assert exported.agreement is not None
+    assert exported.agreement.silent == ()
+    assert counted(load_nir(tmp_path / "net.nir"), x) == counted(net(), x)
 
 
 @pytest.mark.parametrize("kind", JELLY)
