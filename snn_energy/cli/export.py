@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from snn_energy.cli.console import emit_json, print_block, print_line
+from snn_energy.cli.export_nir import nir_command
 from snn_energy.cli.export_simulators import add_simulators
 
 if TYPE_CHECKING:
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 app = typer.Typer(rich_markup_mode=None)
 """The subcommands of `export`."""
+
+app.command("nir")(nir_command)
 
 DEFAULT_SAMPLES = 64
 
@@ -31,6 +34,7 @@ def _export() -> None:
     Examples:
       snn-energy export list
       snn-energy export onnx fashion-cnn --output fashion-cnn.onnx
+      snn-energy export nir fashion-cnn --output fashion-cnn.nir
     """
 
 
