@@ -15,8 +15,8 @@ HERE = Path(__file__).resolve().parent
 
 TITLE = """# Gallery
 
-Every kind of figure that `snn-energy plot` draws, with the commands that drew it; `make docs` runs them again. For papers:
-`--width single` or `double`, and an `--output` that ends in .pdf.
+Every kind of figure that `snn-energy plot` draws, with the commands that drew it; `make docs` runs them again. For
+papers: `--width single` or `double`, and an `--output` that ends in .pdf.
 """
 
 
