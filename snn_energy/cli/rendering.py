@@ -11,7 +11,7 @@ import typer
 
 from snn_energy.cli.console import print_line, stdout_console
 
-FORMAT_NAMES = ("table", "json", "csv", "md")
+FORMAT_NAMES = ("table", "json", "csv", "md", "html")
 
 FormatOption = Annotated[
     str | None,

@@ -10,6 +10,7 @@ from pathlib import PurePath
 from snn_energy.errors import UsageError
 from snn_energy.reporting.csvtable import csv_table
 from snn_energy.reporting.document import Document
+from snn_energy.reporting.html.page import html_page
 from snn_energy.reporting.markdown import markdown
 from snn_energy.reporting.terminal import terminal_text
 
@@ -26,6 +27,7 @@ FORMATS: dict[str, Callable[[Document], str]] = {
     "json": _json,
     "csv": csv_table,
     "md": markdown,
+    "html": html_page,
 }
 """Name of a format -> what makes the text of a report in it."""
 

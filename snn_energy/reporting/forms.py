@@ -28,6 +28,7 @@ TEXT = Kind(lambda value: isinstance(value, str), "text")
 TEXTS = Kind(lambda value: isinstance(value, list) and all(isinstance(each, str) for each in value), "a list of texts")
 FLAG = Kind(lambda value: isinstance(value, bool), "true or false")
 WHOLE = Kind(_is_whole, "an integer >= 0")
+WHOLES = Kind(lambda value: isinstance(value, list) and all(map(_is_whole, value)), "a list of integers >= 0")
 COUNT = Kind(lambda value: _is_whole(value) and value > 0, "an integer >= 1")
 SHARE = Kind(lambda value: _is_number(value) and value >= 0, "a number >= 0")
 ENERGY = Kind(SHARE.fits, "a number >= 0 in pJ")
@@ -54,6 +55,7 @@ ROW: Fields = {
     **dict.fromkeys(("adds", "muls", "compares", "specials"), WHOLE),
     **dict.fromkeys(("mac_pj", "ac_pj", "neuron_pj", "other_pj", "energy_pj"), ENERGY),
 }
+NEURON: Fields = {"name": TEXT, "updates": WHOLE, "spikes_per_step": WHOLES}
 TOTALS: Fields = {"energy_pj": ENERGY, "energy_upper_pj": ENERGY, "energy_per_inference_pj": ENERGY}
 DISTRIBUTION: Fields = {
     "samples": COUNT,
@@ -136,7 +138,50 @@ CHEAPER: Fields = {
     **dict.fromkeys(("ratio_low", "ratio_high"), _or_null(SHARE)),
 }
 
+
+def _are_steps(value: object) -> bool:
+    """Steps of `costing.published_methods.waterfall`, as `Explanation.to_dict` writes them."""
+    pairs = {"count": _is_number, "price_pj": _or_null(SHARE).fits, "rule": _or_null(TEXT).fits}
+    return isinstance(value, list) and all(
+        isinstance(step, dict)
+        and isinstance(step.get("part"), str)
+        and isinstance(step.get("cause"), str)
+        and _is_number(step.get("energy_pj"))
+        and all(
+            isinstance(step.get(key), list) and len(step[key]) == 2 and all(map(fits, step[key]))
+            for key, fits in pairs.items()
+        )
+        for step in value
+    )
+
+
+def _is_waterfall(value: object) -> bool:
+    ends = _or_null(TEXT).fits
+    return (
+        isinstance(value, dict) and ends(value.get("from")) and ends(value.get("to")) and _are_steps(value.get("steps"))
+    )
+
+
+def _are_numbers(value: object) -> bool:
+    return isinstance(value, dict) and all(map(_is_number, value.values()))
+
+
+EXPLANATION: Fields = {
+    "samples": COUNT,
+    "time_steps": _or_null(COUNT),
+    "waterfall": Kind(_is_waterfall, "an object of from, to and steps"),
+}
+EXPLAINED: Fields = {
+    **dict.fromkeys(("method", "title", "citation"), TEXT),
+    **dict.fromkeys(("url", "partial", "refused"), _or_null(TEXT)),
+    "energy_per_inference_pj": _or_null(ENERGY),
+    "ratio_to_lowest": _or_null(SHARE),
+    "counts": Kind(lambda value: isinstance(value, dict), "an object"),
+    "measures_per_inference": Kind(_are_numbers, "an object of numbers"),
+}
+
 OPTIONAL: Mapping[str, Fields] = {
+    "explanation": EXPLANATION,
     "memory": MEMORY,
     "uncertainty": UNCERTAINTY,
     "latency": LATENCY,
@@ -149,6 +194,8 @@ OPTIONAL: Mapping[str, Fields] = {
 """Objects that may be null or missing."""
 
 LISTS: Mapping[tuple[str, ...], Fields] = {
+    ("neurons",): NEURON,
+    ("explanation", "methods"): EXPLAINED,
     ("unpriced",): UNPRICED,
     ("comparison",): COMPARISON,
     ("latency", "rows"): LATENCY_ROW,
