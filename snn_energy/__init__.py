@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from snn_energy.baselines.comparison import Comparison as Comparison
     from snn_energy.baselines.comparison import compare as compare
+    from snn_energy.baselines.crossover import Crossover as Crossover
+    from snn_energy.baselines.quantised import quantised_twin as quantised_twin
     from snn_energy.baselines.twin import ann_twin as ann_twin
     from snn_energy.costing.pricing import price as price
     from snn_energy.costing.profiling import profile as profile
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 
 _HOME = {
     "Comparison": "snn_energy.baselines.comparison",
+    "Crossover": "snn_energy.baselines.crossover",
     "LayerCounts": "snn_energy.counting.counts",
     "NeuronCounts": "snn_energy.counting.counts",
     "NeuronRow": "snn_energy.counting.neurons",
@@ -46,6 +49,7 @@ _HOME = {
     "merge_across_ranks": "snn_energy.counting.ranks",
     "price": "snn_energy.costing.pricing",
     "profile": "snn_energy.costing.profiling",
+    "quantised_twin": "snn_energy.baselines.quantised",
     "register_neuron": "snn_energy.counting.neurons",
     "save_trace": "snn_energy.counting.tracefile",
     "trace": "snn_energy.counting.tracing",

@@ -13,10 +13,12 @@ from snn_energy.cli.console import print_line, progress
 from snn_energy.cli.group import INTERRUPTED
 from snn_energy.cli.options import BatchSizeOption, DataDirOption, HardwareOption, SamplesOption, SplitOption
 from snn_energy.cli.rendering import (
+    CrossoverOption,
     FormatOption,
     JsonOption,
     OutputOption,
     UncertaintyOption,
+    check_crossover,
     check_writable,
     chosen_format,
     deliver,
@@ -26,6 +28,8 @@ from snn_energy.cli.sharing import chosen_device, shared_run, together
 from snn_energy.errors import UncountedError, UsageError
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from snn_energy.counting.ranks import Ranks
     from snn_energy.hardware import Hardware
     from snn_energy.reporting.partial import Keeper
@@ -103,6 +107,24 @@ def profile_command(
         bool, typer.Option("--trust", help="Load a .pt2 program, which may run code that the file holds.")
     ] = False,
     baseline: Annotated[bool, typer.Option("--baseline/--no-baseline", help="Run the ANN twin as well.")] = True,
+    quantised: Annotated[
+        bool,
+        typer.Option(
+            "--quantised/--no-quantised", help="Run the twin of T + 1 levels as well: two more passes at one time step."
+        ),
+    ] = True,
+    ann: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODULE:FACTORY",
+            help="Compare with this ANN too, counted on the same data and priced alike.",
+            show_default=False,
+        ),
+    ] = None,
+    ann_weights: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="With --ann: its state dict.", show_default=False),
+    ] = None,
     fold: Annotated[
         bool,
         typer.Option("--fold/--no-fold", help="Fold a batch norm right behind a layer into it, or count it."),
@@ -127,6 +149,7 @@ def profile_command(
     device: Annotated[str, typer.Option(metavar="cpu|cuda", help="Where the network runs.")] = "cpu",
     strict: Annotated[bool, typer.Option("--strict", help="Fail if any work is not counted or not priced.")] = False,
     uncertainty: UncertaintyOption = False,
+    crossover: CrossoverOption = False,
     format: FormatOption = None,
     json: JsonOption = False,
     output: OutputOption = None,
@@ -150,7 +173,7 @@ def profile_command(
     """Report the energy of a network, layer by layer.
 
     Runs the network once on real input, counts exactly what happened, and prices it; its ANN twin is counted
-    by the same rules.
+    by the same rules, and so is any ANN of your own. The verdict says up to which spike rate the SNN needs less.
 
     \b
     Examples:
@@ -163,12 +186,21 @@ def profile_command(
       snn-energy profile --model my_net:build --data nmnist --data-dir N --frames 10 --layout TN
       snn-energy profile my.onnx --data x.npy
       snn-energy profile fashion-cnn --until 1% --batch-size 50
+      snn-energy profile fashion-cnn --crossover
+      snn-energy profile fashion-cnn --ann my_net:build_ann --ann-weights ann.pt
       torchrun --nproc-per-node 2 -m snn_energy profile fashion-cnn
     """
     with shared_run(device) as ranks:
 
         def prepare() -> _Run:
             form = chosen_format(format, json, output)
+            check_crossover(crossover, form)
+            if crossover and not baseline and ann is None:
+                raise UsageError("--crossover needs an ANN to compare with: leave out --no-baseline, or give --ann")
+            if ann_weights is not None and ann is None:
+                raise UsageError(
+                    f"--ann-weights {ann_weights} are of no network: give --ann MODULE:FACTORY, which makes it"
+                )
             for path in (output, plot, trace):
                 check_writable(path)
             if trace is not None and trace.resolve() in {path.resolve() for path in (output, plot) if path is not None}:
@@ -191,7 +223,13 @@ def profile_command(
 
             from snn_energy.reporting.graphfile import is_graph_file
             from snn_energy.reporting.partial import Keeper
-            from snn_energy.reporting.subject import DataRequest, checkpoint_subject, factory_subject, graph_subject
+            from snn_energy.reporting.subject import (
+                DataRequest,
+                built_ann,
+                checkpoint_subject,
+                factory_subject,
+                graph_subject,
+            )
 
             wanted = DataRequest(
                 source=data,
@@ -222,18 +260,22 @@ def profile_command(
             else:
                 assert checkpoint is not None
                 subject = checkpoint_subject(checkpoint, wanted, time_steps)
+            opponent = None if ann is None else (ann, built_ann(ann, weights=ann_weights, seed=seed))
             keeper = None
             if trace is not None and (trace.is_file() or not trace.exists()):
                 keeper = Keeper(trace.resolve() if trace.is_symlink() else trace, resume=resume)
             if resume and keeper is None:
                 raise UsageError(f"{trace}: --resume needs a file, and nothing can lie beside a pipe or a device")
-            return _Run(form=form, subject=subject, prices=prices, until=target, device=place, keeper=keeper)
+            return _Run(
+                form=form, subject=subject, prices=prices, until=target, device=place, keeper=keeper, ann=opponent
+            )
 
         run = together(ranks, prepare)
         speaks = ranks is None or ranks.rank == 0
         if speaks:
             _remark(run, ranks, resume=resume, batch_size=batch_size)
-        total = len(run.subject.images) * (2 if baseline and run.subject.has_twin else 1)
+        twins = (1 + 2 * quantised) if baseline and run.subject.has_twin else 0
+        total = len(run.subject.images) * (1 + twins + (ann is not None))
         try:
             with progress("profiling", total) if speaks else nullcontext(None) as advance:
                 assessment = run.subject.assess(
@@ -243,6 +285,8 @@ def profile_command(
                     method=method,
                     strict=strict,
                     baseline=baseline,
+                    quantised=quantised,
+                    ann=run.ann,
                     fold=fold,
                     progress=advance,
                     per_sample=per_sample,
@@ -266,7 +310,7 @@ def profile_command(
             if uncertainty or run.form == "html":
                 from snn_energy.reporting.spread import uncertainty_key
 
-                document |= uncertainty_key(assessment.report, assessment.comparisons)
+                document |= uncertainty_key(assessment.report, against=assessment.against)
             if run.form == "html":
                 from snn_energy.reporting.explained import explanation_key
 
@@ -280,7 +324,7 @@ def profile_command(
                     run.keeper.remove()
             if plot is not None:
                 deliver_figure(document, "layers", plot)
-            deliver(document, run.form, output)
+            deliver(document, run.form, output, crossover=crossover)
 
         together(ranks, hand_over)
         stopping = assessment.stopping
@@ -301,6 +345,7 @@ class _Run:
     until: float | None
     device: str | None
     keeper: Keeper | None
+    ann: tuple[str, nn.Module] | None
 
 
 def parsed_share(text: str) -> float:

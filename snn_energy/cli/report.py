@@ -7,11 +7,20 @@ from typing import Annotated
 
 import typer
 
-from snn_energy.cli.rendering import FormatOption, JsonOption, OutputOption, chosen_format, deliver
+from snn_energy.cli.rendering import (
+    CrossoverOption,
+    FormatOption,
+    JsonOption,
+    OutputOption,
+    check_crossover,
+    chosen_format,
+    deliver,
+)
 
 
 def report_command(
     report: Annotated[Path, typer.Argument(metavar="REPORT.json", help="A report saved as JSON.")],
+    crossover: CrossoverOption = False,
     format: FormatOption = None,
     json: JsonOption = False,
     output: OutputOption = None,
@@ -30,9 +39,11 @@ def report_command(
     Examples:
       snn-energy report report.json
       snn-energy report report.json --output report.md
+      snn-energy report report.json --crossover
       snn-energy report report.json --explain explain.json --output report.html
     """
     form = chosen_format(format, json, output)
+    check_crossover(crossover, form)
 
     from snn_energy.errors import UsageError
     from snn_energy.reporting.document import load_document
@@ -44,4 +55,4 @@ def report_command(
         from snn_energy.reporting.explained import load_explanation
 
         document = {**document, "explanation": load_explanation(explain, document)}
-    deliver(document, form, output)
+    deliver(document, form, output, crossover=crossover)

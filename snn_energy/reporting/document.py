@@ -60,6 +60,9 @@ def checked(value: object, where: str) -> Document:
     _report(value, where)
     if value.get("baseline") is not None:
         _report(value["baseline"], f"{where}: baseline")
+    for key in ("quantised", "ann"):
+        if value.get(key) is not None:
+            _report(value[key].get("baseline"), f"{where}: {key}.baseline")
     hardware = value.get("hardware")
     if not isinstance(hardware, dict) or not isinstance(hardware.get("name"), str):
         raise DataError(f"{where}: hardware must be a hardware profile with a name; {_REMEDY}")

@@ -180,6 +180,32 @@ EXPLAINED: Fields = {
     "measures_per_inference": Kind(_are_numbers, "an object of numbers"),
 }
 
+QUANTISED: Fields = {"bits": COUNT, "levels": COUNT, "clipped_share": SHARE, "note": TEXT}
+STEP: Fields = {"name": TEXT, "step": SHARE, "top": SHARE, "clipped": WHOLE, "positive": WHOLE}
+ANN: Fields = {"name": TEXT}
+OUTCOME = Kind(
+    lambda value: value in ("below", "always", "never", "unrelated", "unknown"),
+    "one of below, always, never, unrelated, unknown",
+)
+CROSSED: Fields = {"baseline": TEXT, "outcome": OUTCOME, "note": _or_null(TEXT), "snn_energy_pj": ENERGY}
+CROSSOVER: Fields = {
+    **CROSSED,
+    "ann_energy_pj": ENERGY,
+    **dict.fromkeys(("ratio", "scale", "mean_rate", "crossover_mean_rate"), _or_null(SHARE)),
+}
+CROSSOVER_LAYER: Fields = {
+    **CROSSED,
+    **dict.fromkeys(("layer", "operand"), TEXT),
+    "neuron": _or_null(TEXT),
+    "rate": SHARE,
+    "ann_energy_pj": _or_null(ENERGY),
+    **dict.fromkeys(("crossover_rate", "margin"), _or_null(SHARE)),
+    "curve_pj": Kind(
+        lambda value: isinstance(value, list) and len(value) == 3 and all(ENERGY.fits(each) for each in value),
+        "three numbers >= 0 in pJ",
+    ),
+}
+
 OPTIONAL: Mapping[str, Fields] = {
     "explanation": EXPLANATION,
     "memory": MEMORY,
@@ -190,6 +216,9 @@ OPTIONAL: Mapping[str, Fields] = {
     "accuracy": ACCURACY,
     "second_opinion": OPINION,
     "both_countings": BOTH_COUNTINGS,
+    "quantised": QUANTISED,
+    "ann": ANN,
+    "crossover": {},
 }
 """Objects that may be null or missing."""
 
@@ -204,6 +233,11 @@ LISTS: Mapping[tuple[str, ...], Fields] = {
     ("uncertainty", "tornado"): TORNADO,
     ("uncertainty", "cheaper"): CHEAPER,
     ("second_opinion", "rows"): OPINION_ROW,
+    ("quantised", "comparison"): COMPARISON,
+    ("quantised", "steps"): STEP,
+    ("ann", "comparison"): COMPARISON,
+    ("crossover", "baselines"): CROSSOVER,
+    ("crossover", "layers"): CROSSOVER_LAYER,
     ("coverage", "counted"): OPERATOR,
     ("coverage", "free"): OPERATOR,
     ("coverage", "uncounted"): UNCOUNTED,

@@ -57,7 +57,8 @@ def uncertainty_facts(document: Document) -> list[tuple[str, str]]:
     if spread["without_range"]:
         found.append(("", f"at their values, without a published range: {', '.join(spread['without_range'])}"))
     if known:
-        found += [("", _chance(item)) for item in spread.get("cheaper", ())]
+        plain = ("dense", "zero-skipping")  # the verdict tells the chances against others
+        found += [("", _chance(item)) for item in spread.get("cheaper", ()) if item.get("baseline", "dense") in plain]
     return found
 
 

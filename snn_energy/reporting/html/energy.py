@@ -32,40 +32,39 @@ def energy_section(document: Document) -> Element | None:
         for key, label in used
     ]  # fmt: skip
     drawn, rest = _largest(found)
-    highest = max(*(entry.energy_pj for entry in drawn), sum((e.energy_pj for e in rest), Fraction()))
-    rows = [_layer(entry.line.name, entry.part, [entry], highest, table.unit) for entry in drawn]
-    if rest:
-        rows.append(_layer(f"{len(rest)} more layers", "", rest, highest, table.unit))
-    note = f" The {len(drawn)} largest of {len(found)} lines are drawn, the others together." if rest else ""
+    highest = max(entry.energy_pj for entry in drawn)
+    left = energy_text(sum(entry.line.energy for entry in rest))
+    note = f" The {len(drawn)} largest of {len(found)} are drawn, the others take {left} together." if rest else ""
+    total = bar("total", stacked(overall, "; ".join(tip for *_, tip in overall)), energy_text(table.energy))
     return section(
         "energy",
         "Energy by layer and component",
-        f"{table.unit} per inference; all bars on one scale.{note}",
-        tag(
-            "div",
-            bars([bar("total", stacked(overall, "; ".join(tip for *_, tip in overall)), energy_text(table.energy))],
-                 "Energy by component", "whole"),
-            keys(
-                key(name, f"{label} ", tag("b", energy_text(totals[name])), f" {share_text(shares[name])} %")
-                for name, label in used
-            ),
-            bars(rows, "Energy by layer and component"),
-            class_="chart",
+        f"{table.unit} per inference; the bars of all layers have one scale.{note}",
+        bars([total], "Energy by component", "whole"),
+        keys(
+            key(name, f"{label} ", tag("b", energy_text(totals[name])), f" {share_text(shares[name])} %")
+            for name, label in used
         ),
-    )  # fmt: skip
+        bars((_layer(entry, highest, table.unit) for entry in drawn), "Energy by layer and component"),
+    )
 
 
-def _layer(name: str, part: str, parts: Sequence[Entry], highest: Fraction, unit: str) -> Element:
-    """The bar of one line, or of several together."""
-    split = []
-    for component, label in COMPONENTS:
-        steps = sum(entry.steps[component] for entry in parts)
-        pj = sum((entry.energies_pj[component] for entry in parts), Fraction())
-        if pj:
-            split.append((component, float(pj / highest), f"{name}: {label} {energy_text(steps)} {unit}"))
-    printed = energy_text(sum(entry.line.energy for entry in parts))
-    label = "; ".join(tip.removeprefix(f"{name}: ") for *_, tip in split)
-    return bar(name, stacked(split, label or "no energy"), printed, part)
+def _layer(entry: Entry, highest: Fraction, unit: str) -> Element:
+    """The bar of one line of the table."""
+    parts = [
+        (
+            component,
+            float(entry.energies_pj[component] / highest),
+            f"{label} {energy_text(entry.steps[component])} {unit}",
+        )
+        for component, label in COMPONENTS
+        if entry.energies_pj[component]
+    ]
+    drawing = stacked(
+        [(style, size, f"{entry.line.name}: {tip}") for style, size, tip in parts],
+        "; ".join(tip for *_, tip in parts) or "no energy",
+    )
+    return bar(entry.line.name, drawing, energy_text(entry.line.energy), entry.part)
 
 
 def _largest(found: Sequence[Entry]) -> tuple[list[Entry], list[Entry]]:

@@ -6,13 +6,14 @@ from collections.abc import Iterator
 
 from snn_energy.reporting.document import Document
 from snn_energy.reporting.facts import CONVENTIONS, TWIN_NOTE, without_price
-from snn_energy.reporting.html.against import baseline_label, ratio_words
 from snn_energy.reporting.html.elements import Element, tag
 from snn_energy.reporting.html.pieces import fact_list
+from snn_energy.reporting.html.rivals import main_rivals
 from snn_energy.reporting.layout import layer_table
 from snn_energy.reporting.numbers import energy, energy_unit, percent, ratio
 from snn_energy.reporting.spread_facts import deserved
 from snn_energy.reporting.timetable import duration
+from snn_energy.reporting.verdict import verdict_facts
 
 Fact = tuple[str, str]
 
@@ -93,17 +94,14 @@ def _intervals(document: Document) -> Iterator[str]:
 
 def _sentence(document: Document) -> str:
     """One sentence that may be quoted."""
-    if "comparison" not in document:
-        return "A report of one network, without a baseline."
-    if document.get("baseline") is None:
+    named = main_rivals(document)
+    if not named:
+        if missing := without_price(document):
+            return f"No comparison: this hardware has no price for {' and '.join(missing)}."
+        if "comparison" not in document:
+            return "A report of one network, without a baseline."
         return f"There is no ANN to compare with: {document.get('baseline_missing') or 'not traced'}."
-    if missing := without_price(document):
-        return f"No comparison: this hardware has no price for {' and '.join(missing)}."
-    parts = [
-        f"{words} the {baseline_label(item)}"
-        for item in document["comparison"]
-        if (words := ratio_words(item)) is not None
-    ]
+    parts = [f"{rival.words} the {rival.label}" for rival in named if rival.words is not None]
     if not parts:
         return "The network needs no energy, so there is no ratio to an ANN."
     *first, last = parts
@@ -113,11 +111,10 @@ def _sentence(document: Document) -> str:
 def _cards(document: Document) -> Iterator[Fact]:
     """A few numbers beside the big one."""
     unit = energy_unit(document["totals"]["energy_per_inference_pj"])
-    if document.get("baseline") is not None and not without_price(document):
-        for item in document.get("comparison", ()):
-            value = item["ratio"]
-            times = "" if value is None else f" \u00b7 {ratio(value)}\u00d7"
-            yield baseline_label(item), energy(item["ann_energy_per_inference_pj"], unit) + times
+    for rival in main_rivals(document):
+        value = rival.comparison["ratio"]
+        times = "" if value is None else f" \u00b7 {ratio(value)}\u00d7"
+        yield rival.label, energy(rival.comparison["ann_energy_per_inference_pj"], unit) + times
     accuracy = document.get("accuracy")
     if accuracy:
         yield "Accuracy", percent(accuracy["correct"], accuracy["total"])
@@ -132,6 +129,7 @@ def _cards(document: Document) -> Iterator[Fact]:
 def _assumptions(document: Document) -> Iterator[Fact]:
     hardware = document["hardware"]
     method = str(document.get("method") or "")
+    yield from verdict_facts(document)
     yield "prices", f"{hardware['name']}: {hardware.get('title') or 'no title'}; {hardware.get('scope') or ''} prices"
     yield "method", ": ".join(text for text in (method, METHODS.get(method.partition(":")[0])) if text)
     if method.startswith("arithmetic"):
