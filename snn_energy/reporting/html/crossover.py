@@ -72,7 +72,14 @@ def _table(layers: Layers, labels: Mapping[str, str]) -> Element:
     return tag(
         "details",
         tag("summary", "Every layer: the rate below which the SNN needs less"),
-        grid(headings, (row(*item) for item in layers.items()), "Crossover of every layer", numbers, short=(1,)),
+        grid(
+            headings,
+            (row(*item) for item in layers.items()),
+            "Crossover of every layer",
+            numbers,
+            short=(1,),
+            long=(len(headings) - 1,),
+        ),
     )
 
 

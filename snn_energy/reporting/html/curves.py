@@ -35,7 +35,7 @@ def curves_figure(layers: Layers, labels: Mapping[str, str]) -> Element | None:
     return figure(
         title,
         f"With the neurons behind it. Dot: as measured. Where lines cross, both cost the same.{which}",
-        keys((key("snn", "SNN"), *(key(f"{_style(i)} wide", label) for i, label in enumerate(labels.values())))),
+        keys((key("snn wide", "SNN"), *(key(f"{_style(i)} wide", label) for i, label in enumerate(labels.values())))),
         tag("div", (_plot(sides, labels) for sides in drawn), class_="plots", data_chart=title),
     )
 

@@ -82,7 +82,9 @@ def _table(methods: Sequence[Mapping[str, Any]]) -> Element:
         return [one["method"], "" if pj is None else _energy(pj), *counts, remark, tag("small", source)]
 
     headings = ("method", "energy", *(heading for _, heading in COUNTS), "remark", "source")
-    return grid(headings, map(row, methods), "What each method counts", (1,))
+    return grid(
+        headings, map(row, methods), "What each method counts", (1,), long=(len(headings) - 2, len(headings) - 1)
+    )
 
 
 def _measures(one: Mapping[str, Any]) -> str:

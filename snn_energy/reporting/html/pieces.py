@@ -107,12 +107,14 @@ def grid(
     numbers: Iterable[int] = (),
     *,
     short: Iterable[int] = (),
+    long: Iterable[int] = (),
 ) -> Element:
     """A plain table that scrolls sideways where it is too wide.
 
-    Columns in `numbers` are right-aligned, those in `short` are never broken into lines.
+    Columns in `numbers` are right-aligned, those in `short` are never broken into lines, and those in `long` get the
+    room for a sentence.
     """
-    styles = {**dict.fromkeys(short, "short"), **dict.fromkeys(numbers, "number")}
+    styles = {**dict.fromkeys(short, "short"), **dict.fromkeys(long, "long"), **dict.fromkeys(numbers, "number")}
     style = styles.get
 
     return tag(

@@ -50,7 +50,7 @@ def verdict(document: Document) -> Element:
         [tag("p", sentence, class_="interval") for sentence in _intervals(document)],
         tag("p", _sentence(document), class_="verdict"),
         tag("dl", (tag("div", tag("dt", label), tag("dd", text)) for label, text in _cards(document)), class_="cards"),
-        tag("h2", "What it rests on"),
+        tag("h2", "What the number says, and what it rests on"),
         fact_list(_assumptions(document)),
         id_="verdict",
     )
