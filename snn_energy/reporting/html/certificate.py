@@ -52,7 +52,7 @@ def _calls(record: Mapping[str, Any]) -> str:
 
 def _modules(record: Mapping[str, Any]) -> str:
     modules = record.get("modules")
-    if not isinstance(modules, list):
+    if not isinstance(modules, (list, tuple)):
         return ""
     more = f" and {len(modules) - FEW} more" if len(modules) > FEW else ""
     return ", ".join(map(str, modules[:FEW])) + more

@@ -48,7 +48,7 @@ def _highest(sides: Mapping[str, Mapping[str, Any]], field: str) -> float:
     return max((float(one[field]) for one in sides.values() if one[field] is not None), default=0.0)
 
 
-def _plot(sides: Mapping[str, Mapping[str, Any]], labels: Mapping[str, str]) -> Element:
+def _plot(sides: dict[str, Mapping[str, Any]], labels: Mapping[str, str]) -> Element:
     """One layer, from rate 0 to somewhat beyond all crossings, at most to 1."""
     name, rate = (next(iter(sides.values()))[field] for field in ("layer", "rate"))
     crossings = [one["crossover_rate"] for one in sides.values() if one["crossover_rate"] is not None]

@@ -60,7 +60,9 @@ def tag(name: str, *children: Child, **attributes: str | int | bool | None) -> E
 
 def to_html(element: Element) -> str:
     """The element as HTML text."""
-    return "".join(_written(element))
+    parts: list[str] = []
+    _write(element, parts)
+    return "".join(parts)
 
 
 def _flat(children: Iterable[Child]) -> Iterator[Element | str]:
@@ -71,20 +73,24 @@ def _flat(children: Iterable[Child]) -> Iterator[Element | str]:
             yield from _flat(child)
 
 
-def _written(node: Element | str) -> Iterator[str]:
+def _write(node: Element | str, parts: list[str]) -> None:
     if isinstance(node, Raw):
-        yield node
+        parts.append(node)
         return
     if isinstance(node, str):
-        yield escape(_CONTROL.sub("\ufffd", node), quote=False)
+        parts.append(_safe(node, quote=False))
         return
-    yield ("\n<" if node.name in ON_A_LINE else "<") + node.name
+    parts.append(f"\n<{node.name}" if node.name in ON_A_LINE else f"<{node.name}")
     for key, value in node.attributes:
-        yield f" {key}" if value is True else f' {key}="{escape(_CONTROL.sub(chr(0xFFFD), str(value)))}"'
+        parts.append(f" {key}" if value is True else f' {key}="{_safe(str(value), quote=True)}"')
     if node.name in VOID and not node.children:
-        yield "/>" if node.name in SVG_SHAPES else ">"
+        parts.append("/>" if node.name in SVG_SHAPES else ">")
         return
-    yield ">"
+    parts.append(">")
     for child in node.children:
-        yield from _written(child)
-    yield f"</{node.name}>"
+        _write(child, parts)
+    parts.append(f"</{node.name}>")
+
+
+def _safe(text: str, *, quote: bool) -> str:
+    return escape(_CONTROL.sub("\ufffd", text), quote=quote)
