@@ -1,0 +1,78 @@
+"""A real Chromium for the HTML report, without a network; its tests are skipped where there is none.
+
+With $SNN_ENERGY_REQUIRE_BROWSER set, a missing browser is a failure: in continuous integration a skip would go unseen.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from snn_energy.reporting.html.page import html_page
+
+GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "fashion-cnn.json"
+PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
+SWITCHES = (
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+)  # fmt: skip
+
+
+def missing(what):
+    if os.environ.get("SNN_ENERGY_REQUIRE_BROWSER"):
+        pytest.fail(what)
+    pytest.skip(what)
+
+
+@pytest.fixture(scope="session")
+def browser():
+    program = next(filter(None, map(shutil.which, PROGRAMS)), None)
+    if program is None:
+        missing(f"no browser: none of {', '.join(PROGRAMS)} is installed (Debian: apt-get install chromium)")
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        missing("playwright is not installed (pip install --no-deps -r tests/browser/requirements.txt)")
+    with sync_playwright() as driver:
+        found = driver.chromium.launch(executable_path=program, args=list(SWITCHES))
+        yield found
+        found.close()
+
+
+@pytest.fixture(scope="session")
+def reports(tmp_path_factory):
+    """Pages on disk by name: the golden report, and one with everything that a report may hold."""
+    folder = tmp_path_factory.mktemp("pages")
+    document = json.loads(GOLDEN.read_text(encoding="utf-8"))
+    long = {**document, "neurons": [{**neuron, "spikes_per_step": [*range(1, 41)]} for neuron in document["neurons"]]}
+    pages = {"golden": document, "long": long}
+    for name, content in pages.items():
+        (folder / f"{name}.html").write_text(html_page(content), encoding="utf-8")
+    return folder
+
+
+@pytest.fixture
+def visit(browser, reports):
+    """Opens a page; in the end no page has said a word on its console, nor asked for anything but itself."""
+    pages, said, asked = [], [], []
+
+    def opened(name="golden", width=1200, height=900, scheme="light"):
+        context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
+        page = context.new_page()
+        page.set_default_timeout(20_000)
+        page.on("console", lambda message: said.append(message.text))
+        page.on("pageerror", lambda error: said.append(str(error)))
+        page.on("request", lambda request: asked.append(request.url))
+        page.goto((reports / f"{name}.html").as_uri())
+        pages.append(context)
+        return page
+
+    yield opened
+    for context in pages:
+        context.close()
+    assert said == []
+    assert [url for url in asked if not url.startswith(("file:", "data:,"))] == []
