@@ -8,10 +8,17 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
 
+sys.path.insert(0, str(Path(__file__).parents[1] / "reporting"))
+
+from reporting_helpers import digits, lively_cnn
+
+from snn_energy.reporting.assessment import assess
+from snn_energy.reporting.explained import explanation_key
 from snn_energy.reporting.html.page import html_page
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "fashion-cnn.json"
@@ -45,11 +52,13 @@ def browser():
 
 @pytest.fixture(scope="session")
 def reports(tmp_path_factory):
-    """Pages on disk by name: the golden report, and one with everything that a report may hold."""
+    """Pages on disk by name: the golden report, one of forty time steps, and one with all that a report may hold."""
     folder = tmp_path_factory.mktemp("pages")
     document = json.loads(GOLDEN.read_text(encoding="utf-8"))
     long = {**document, "neurons": [{**neuron, "spikes_per_step": [*range(1, 41)]} for neuron in document["neurons"]]}
-    pages = {"golden": document, "long": long}
+    assessment = assess(lively_cnn(), digits(), method="arithmetic+memory", per_sample=True)
+    full = {**assessment.to_dict(), **explanation_key(assessment.report.trace)}
+    pages = {"golden": document, "long": long, "full": full}
     for name, content in pages.items():
         (folder / f"{name}.html").write_text(html_page(content), encoding="utf-8")
     return folder
@@ -61,7 +70,9 @@ def visit(browser, reports):
     pages, said, asked = [], [], []
 
     def opened(name="golden", width=1200, height=900, scheme="light"):
-        context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
+        context = browser.new_context(
+            viewport={"width": width, "height": height}, color_scheme=scheme, reduced_motion="reduce"
+        )
         page = context.new_page()
         page.set_default_timeout(20_000)
         page.on("console", lambda message: said.append(message.text))
