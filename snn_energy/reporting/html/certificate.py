@@ -32,7 +32,7 @@ def certificate_section(document: Document) -> Element:
         "coverage",
         "Coverage certificate",
         [tag("strong", said, class_="good" if complete else "alarm"), f" Operators: {listed}."],
-        grid(headings, _operators(coverage), "Operators that ran", (2,), short=(1,)),
+        grid(headings, _operators(coverage), "Operators that ran", (2,), short=(1,), long=(4,)),
         tag("p", tag("b", "Never called: "), ", ".join(silent)) if silent else None,
         _unpriced(document),
     )
@@ -70,5 +70,6 @@ def _unpriced(document: Document) -> Element | None:
             ((item["action"], f"{item['count']:,}", item["reason"]) for item in items),
             "Actions without a price",
             (1,),
+            long=(2,),
         ),
     )

@@ -45,6 +45,7 @@ def crossover_section(document: Document) -> Element | None:
             "Crossover of the whole network",
             (2, 3),
             short=(1,),
+            long=(4,),
         ),
         curves_figure(layers, labels),
         _table(layers, labels),

@@ -33,6 +33,7 @@ def machine_section(document: Document) -> Element:
             "Prices",
             (1, 2),
             short=(3, 4),
+            long=(5,),
         ),
         _pairs("Without a price", unpriced),
         _pairs("Contained in another price", included),
@@ -46,7 +47,9 @@ def _prices(hardware: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
     for action, price in hardware.get("energy_pj", {}).items():
         ends = price.get("range_pj")
         spread = (
-            f"{_number(ends[0])} to {_number(ends[1])}" if isinstance(ends, (list, tuple)) and len(ends) == 2 else "none known"
+            f"{_number(ends[0])} to {_number(ends[1])}"
+            if isinstance(ends, (list, tuple)) and len(ends) == 2
+            else "none known"
         )
         yield (
             action, _number(price.get("value_pj")), spread, str(price.get("evidence") or ""), price["source"],
