@@ -74,10 +74,18 @@ class Quantiser:
         return rectified
 
     def _note(self, x: Tensor) -> None:
-        share, exponent = torch.frexp(x[x > 0].double() / (self.most + 0.5))
-        # share is in [1/2, 1): exactly 1/2 is a power of two, one below its exponent.
-        sizes, counts = torch.unique(exponent - (share == 0.5).int(), return_counts=True)
-        self.sizes.update(dict(zip(sizes.tolist(), counts.tolist(), strict=True)))
+        """Read sizes off the bits: of positive numbers they are in order, and times 2^k adds k to the exponent's.
+
+        So k is what the exponent must grow by, rounded up; zeros (and what is too small for a normal number) are in the
+        lowest place.
+        """
+        x = x.to(torch.promote_types(x.dtype, torch.float32)).flatten()
+        bits, fraction = (torch.int64, 52) if x.dtype is torch.float64 else (torch.int32, 23)
+        limit = int(torch.tensor(self.most + 0.5, dtype=x.dtype).view(bits))
+        up = (1 << fraction) - 1 - limit
+        lowest = up >> fraction
+        counts = torch.bincount((x.view(bits) + up >> fraction) - lowest).tolist()
+        self.sizes.update({place + lowest: count for place, count in enumerate(counts) if place and count})
 
     def settle(self, name: str, share: float) -> Step:
         """Choose the step: see the module."""
@@ -164,12 +172,21 @@ def multibit(quantised: Trace, plain: Trace) -> Trace:
     """The trace of a quantised twin as a machine for multi-bit operands runs it.
 
     Operands of several levels, which counting takes for small integers (n accumulates on a chip for spikes), are
-    numbers of that many bits, and cost multiply-accumulates. Operands of one level stay spikes; those that are small
-    integers in the plain twin as well come from the data, and stay what they are on either side.
+    numbers of that many bits, and cost multiply-accumulates. Operands of one level stay spikes; those that hold the
+    same values in the plain twin were not quantised (the data themselves, say), and stay what they are on either side.
     """
-    alike = {layer.name for layer in plain.layers if layer.operand.kind == "integer"}
-    layers = (layer if layer.name in alike else _multibit(layer) for layer in quantised.layers)
+    before = {layer.name: layer for layer in plain.layers}
+    layers = (
+        layer if layer.name in before and _same(layer, before[layer.name]) else _multibit(layer)
+        for layer in quantised.layers
+    )
     return replace(quantised, layers=tuple(layers), per_sample=None)
+
+
+def _same(layer: LayerCounts, other: LayerCounts) -> bool:
+    """Whether two records show the same operands: as many, as many of them not 0, of the same values."""
+    names = ("values", "partner_values", "elements", "spikes")
+    return all(getattr(layer, name) == getattr(other, name) for name in names)
 
 
 def _multibit(layer: LayerCounts) -> LayerCounts:

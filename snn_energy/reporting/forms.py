@@ -232,8 +232,8 @@ LISTS: Mapping[tuple[str, ...], Fields] = {
     ("memory", "levels"): MEMORY_LEVEL,
     ("uncertainty", "tornado"): TORNADO,
     ("uncertainty", "cheaper"): CHEAPER,
+    ("uncertainty", "against"): {**CHEAPER, "baseline": TEXT},
     ("second_opinion", "rows"): OPINION_ROW,
-    ("quantised", "comparison"): COMPARISON,
     ("quantised", "steps"): STEP,
     ("ann", "comparison"): COMPARISON,
     ("crossover", "baselines"): CROSSOVER,
@@ -243,6 +243,8 @@ LISTS: Mapping[tuple[str, ...], Fields] = {
     ("coverage", "uncounted"): UNCOUNTED,
 }
 """Lists of objects, by the keys that lead to them; a list right in the document may be missing."""
+MAY_BE_MISSING = (("uncertainty", "against"),)
+"""Lists inside an object that older reports lack."""
 
 
 def misfit(document: Mapping[str, Any]) -> str | None:
@@ -271,7 +273,8 @@ def _misfits(document: Mapping[str, Any]) -> Iterator[str]:
             yield from _wrong(inner, fields, f"{key}.")
     for path, fields in LISTS.items():
         holder = document if len(path) == 1 else document.get(path[0])
-        if holder is not None and (len(path) > 1 or path[0] in holder):
+        required = len(path) > 1 and path not in MAY_BE_MISSING
+        if holder is not None and (required or path[-1] in holder):
             yield from _wrong_items(holder.get(path[-1]), fields, ".".join(path))
     yield from _wrong({"never_called": [], **document["coverage"]}, {"never_called": TEXTS}, "coverage.")
 

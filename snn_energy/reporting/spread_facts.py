@@ -57,8 +57,7 @@ def uncertainty_facts(document: Document) -> list[tuple[str, str]]:
     if spread["without_range"]:
         found.append(("", f"at their values, without a published range: {', '.join(spread['without_range'])}"))
     if known:
-        plain = ("dense", "zero-skipping")  # the verdict tells the chances against others
-        found += [("", _chance(item)) for item in spread.get("cheaper", ()) if item.get("baseline", "dense") in plain]
+        found += [("", _chance(item)) for item in spread.get("cheaper", ())]
     return found
 
 

@@ -33,7 +33,7 @@ def baseline_name(document: Document, name: str) -> str:
     """What to call a baseline of a report: its bits, or the user's name for it, where the report tells."""
     made, _, machine = name.partition("-")
     if made == "quantised" and document.get("quantised"):
-        return f"{document['quantised']['bits']}-bit ANN, {machine}"
+        return f"{document['quantised']['bits']}-bit quantised twin, {machine}"
     if made == "ann" and document.get("ann"):
         return f"ANN {document['ann']['name']}, {machine}"
     return BASELINES.get(name, name)
@@ -57,7 +57,8 @@ def _how(item: Mapping[str, Any], chances: Mapping[str, float]) -> str:
 
 
 def _below(item: Mapping[str, Any], words: str) -> str:
-    return f"{words} {item['crossover_mean_rate']:.3f}"
+    rate = item["crossover_mean_rate"]
+    return "" if rate is None else f"{words} {rate:.3f}"
 
 
 _BOUNDS: Mapping[str, Callable[[Mapping[str, Any], str], str]] = {
@@ -74,4 +75,4 @@ def _chances(document: Document) -> Mapping[str, float]:
     spread = document.get("uncertainty")
     if not spread or not spread["tornado"]:
         return {}
-    return {item["baseline"]: item["probability"] for item in spread.get("cheaper", ()) if "baseline" in item}
+    return {item["baseline"]: item["probability"] for item in spread.get("against", ())}

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import snn_energy as se
@@ -215,6 +215,7 @@ layers = st.builds(
 )  # fmt: skip
 
 
+@settings(max_examples=40)
 @given(
     made=st.lists(layers, min_size=1, max_size=4),
     resets=st.integers(0, 1),

@@ -169,7 +169,7 @@ def _settled(most: int) -> Quantiser:
 
 
 @given(
-    values=st.lists(st.floats(0, 1e4, width=32), max_size=60),
+    values=st.lists(st.just(0.0) | st.floats(2.0**-20, 1e4, width=32), max_size=60),
     most=st.integers(1, 40),
     share=st.sampled_from((0.0, 0.001, 0.1, 0.5)),
     cut=st.integers(0, 60),
@@ -179,6 +179,9 @@ def test_steps_depend_neither_on_batches_nor_on_order(values: list[float], most:
     whole(torch.tensor(values))
     for part in (values[cut:][::-1], values[:cut]):
         parts(torch.tensor(part))
+    double = Quantiser(most)
+    double(torch.tensor(values, dtype=torch.float64))
+    assert double.sizes == whole.sizes
     step = whole.settle("x", share)
     assert step == parts.settle("x", share)
     positive = [value for value in values if value > 0]

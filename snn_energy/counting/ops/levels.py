@@ -17,12 +17,13 @@ from snn_energy.counting.recorder import Recorder
 
 NAME = "snn_energy::levels"
 
-_LIBRARY = torch.library.Library("snn_energy", "FRAGMENT")  # lives as long as the operator does
+_LIBRARY: Any = torch.library.Library("snn_energy", "FRAGMENT")  # type: ignore[no-untyped-call]
+"""Keeps the operator alive."""
 _LIBRARY.define("levels(Tensor x, float step, int most) -> Tensor")
 
 
 def _levels(x: Tensor, step: float, most: int) -> Tensor:
-    return torch.clamp(torch.floor(x / step + 0.5), 0, most) * step
+    return x.div(step).add_(0.5).floor_().clamp_(0, most).mul_(step)
 
 
 _LIBRARY.impl("levels", _levels, "CompositeExplicitAutograd")
