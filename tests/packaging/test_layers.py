@@ -18,8 +18,8 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "snn_energy"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
-# Common ground: exceptions, and files written whole or not at all. Every part may import these.
-COMMON = {"errors", "files"}
+# Common ground: exceptions, files written whole or not at all, our version. Every part may import these.
+COMMON = {"errors", "files", "version"}
 
 # Part of the package -> the other parts it may import. A part is a folder or a file directly in the package; a
 # dotted entry opens one module only.

@@ -19,7 +19,7 @@ from snn_energy.reporting.html.curves import curves_figure
 from snn_energy.reporting.html.elements import tag, to_html
 from snn_energy.reporting.html.page import SECTIONS, html_page
 from snn_energy.reporting.html.rates import MOST_CELLS, heat_rows, rates_section
-from snn_energy.reporting.plots import ANN, NEURON, SNN
+from snn_energy.reporting.style import BLUE, COMPONENT_COLOURS, GREEN, ORANGE, PALE, PURPLE, SKY, VERMILION
 from snn_energy.reporting.spread import uncertainty_key
 
 CSS = (Path(__file__).parents[2] / "snn_energy/reporting/html/report.css").read_text(encoding="utf-8")
@@ -166,6 +166,13 @@ def test_heat_map_by_hand(document):
     ]
     first = list(table.one("tbody").all("td"))[:3]
     assert [cell.attrs["class"] for cell in first] == ["h5", "h0", "h9"]
+
+
+def test_samples_of_several_lengths_leave_no_step_a_rate(document):
+    bare = {**document, "time_steps": None, "neurons": [neuron("a", [3, 0, 6], 10)]}
+    part = parsed("<!doctype html>\n" + to_html(rates_section(bare)))
+    assert list(part.all("table", class_="heat")) == []
+    assert cells(part.one("table"), "tbody") == [["a", "0.3000"]]
 
 
 def test_many_cells_share_time_steps():
@@ -332,7 +339,19 @@ def test_contrast(theme):
 
 def test_colours_are_those_of_the_figures():
     light, _ = themes()
-    assert [light[name] for name in ("blue", "orange", "green")] == [colour.lower() for colour in (SNN, ANN, NEURON)]
+    names = {
+        "blue": BLUE,
+        "orange": ORANGE,
+        "green": GREEN,
+        "sky": SKY,
+        "vermilion": VERMILION,
+        "purple": PURPLE,
+        "pale": PALE,
+    }
+    assert {name: light[name] for name in names} == {name: colour.lower() for name, colour in names.items()}
+    for component, colour in COMPONENT_COLOURS.items():
+        (fill,) = re.findall(rf"(?:^|, )\.{component}(?:, [^{{]*)? {{ --fill: var\(--(\w+)\); }}", CSS, re.MULTILINE)
+        assert names[fill] == colour, component
 
 
 def test_a_plain_report_and_one_without_energy(assessment, document):

@@ -78,7 +78,8 @@ def _notes(document: Document) -> list[tuple[str, str]]:
 def _chances(document: Document) -> Element | None:
     """How sure the ratios are under the published ranges of the prices."""
     spread = document.get("uncertainty")
-    if not spread or not spread["tornado"] or not spread.get("cheaper"):
+    chances = (spread.get("against") or spread.get("cheaper")) if spread and spread["tornado"] else None
+    if not spread or not chances:
         return None
     return grid(
         ("against", "SNN needs less", "ratio, 90 % of draws"),
@@ -88,7 +89,7 @@ def _chances(document: Document) -> Element | None:
                 f"in {100 * item['probability']:.3g} % of {spread['draws']:,} draws",
                 "" if item["ratio_low"] is None else f"{ratio(item['ratio_low'])} to {ratio(item['ratio_high'])}",
             )
-            for item in spread["cheaper"]
+            for item in chances
         ),
         "Chance that the SNN needs less",
     )

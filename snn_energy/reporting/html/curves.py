@@ -17,8 +17,11 @@ MOST = 12
 """Layers that are drawn."""
 PIECES = 12
 """Straight pieces of a curve that is no line."""
-STYLES = ("ann", "ann dashed", "memory", "memory dashed", "neuron", "neuron dashed")
-"""How the baselines are drawn, in their order."""
+STYLES = {
+    "dense": "ann", "zero-skipping": "skipping dashed", "quantised-dense": "quantised",
+    "quantised-zero-skipping": "quantised-skipping dashed", "ann-dense": "named", "ann-zero-skipping": "named-skipping dashed",
+}  # fmt: skip
+"""Name of a baseline -> how its line is drawn, in the colours of `reporting.figures.baselines`."""
 MARGIN = 1.25
 """How far an axis goes on behind the last crossing."""
 
@@ -35,13 +38,11 @@ def curves_figure(layers: Layers, labels: Mapping[str, str]) -> Element | None:
     return figure(
         title,
         f"With the neurons behind it. Dot: as measured. Where lines cross, both cost the same.{which}",
-        keys((key("snn wide", "SNN"), *(key(f"{_style(i)} wide", label) for i, label in enumerate(labels.values())))),
+        keys(
+            (key("snn wide", "SNN"), *(key(f"{STYLES.get(name, 'ann')} wide", label) for name, label in labels.items()))
+        ),
         tag("div", (_plot(sides, labels) for sides in drawn), class_="plots", data_chart=title),
     )
-
-
-def _style(number: int) -> str:
-    return STYLES[number % len(STYLES)]
 
 
 def _highest(sides: Mapping[str, Mapping[str, Any]], field: str) -> float:
@@ -62,7 +63,7 @@ def _plot(sides: dict[str, Mapping[str, Any]], labels: Mapping[str, str]) -> Ele
     def y(pj: float) -> str:
         return place(1 - pj / top)
 
-    def flat(number: int, one: Mapping[str, Any]) -> Iterator[Element]:
+    def flat(one: Mapping[str, Any]) -> Iterator[Element]:
         pj, crossing, label = one["ann_energy_pj"], one["crossover_rate"], labels[one["baseline"]]
         if pj is None:
             return
@@ -70,7 +71,7 @@ def _plot(sides: dict[str, Mapping[str, Any]], labels: Mapping[str, str]) -> Ele
         if crossing is not None and crossing <= right:
             tip += f", as much as the SNN at rate {rate_text(crossing)}"
             yield tag("line", class_="crossing", x1=x(crossing), x2=x(crossing), y1=y(pj), y2="100%")
-        style = f"mark curve {_style(number)}"
+        style = f"mark curve {STYLES.get(one['baseline'], 'ann')}"
         yield tag("line", tag("title", tip), class_=style, x1="0", x2="100%", y1=y(pj), y2=y(pj))
 
     def rising(one: Mapping[str, Any]) -> Iterator[Element]:
@@ -91,7 +92,7 @@ def _plot(sides: dict[str, Mapping[str, Any]], labels: Mapping[str, str]) -> Ele
         tag("figcaption", tag("b", name), f" to {energy(top, unit)}"),
         tag(
             "svg",
-            (flat(number, sides[each]) for number, each in enumerate(labels) if each in sides),
+            (flat(sides[each]) for each in labels if each in sides),
             (rising(one) for one in reversed(own.values())),
             class_="plot", role="img", aria_label=f"{name}: rate {rate_text(rate)}; {said}",
         ),

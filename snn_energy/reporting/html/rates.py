@@ -11,7 +11,7 @@ from typing import Any
 from snn_energy.reporting.document import Document
 from snn_energy.reporting.html.elements import Element, tag
 from snn_energy.reporting.html.operands import operands_figure
-from snn_energy.reporting.html.pieces import figure, section
+from snn_energy.reporting.html.pieces import figure, grid, section
 from snn_energy.reporting.numbers import fixed, nearest
 
 TITLE = "Spikes per neuron and time step"
@@ -34,8 +34,21 @@ def rates_section(document: Document) -> Element | None:
         "rates",
         "Spikes and values",
         "How often neurons spike, and what the projections read because of it.",
-        _heat_map(neurons) if neurons else None,
+        _activity(document, neurons) if neurons else None,
         operands_figure(document, projections) if projections else None,
+    )
+
+
+def _activity(document: Document, neurons: Sequence[Mapping[str, Any]]) -> Element:
+    """The heat map, or the rates alone where samples of several lengths leave no step a rate."""
+    if document.get("time_steps") is not None or all(len(neuron["spikes_per_step"]) == 1 for neuron in neurons):
+        return _heat_map(neurons)
+    spiking = [neuron for neuron in neurons if neuron.get("spiking", True)]
+    rates = ((one["name"], _rate(Fraction(sum(one["spikes_per_step"]), one["updates"] or 1))) for one in spiking)
+    return figure(
+        TITLE,
+        "The samples ran for different numbers of time steps, so that no single step has a rate.",
+        grid(("neuron layer", "rate over all steps"), rates, TITLE, (1,)),
     )
 
 
