@@ -19,8 +19,8 @@ from snn_energy.reporting.html.curves import curves_figure
 from snn_energy.reporting.html.elements import tag, to_html
 from snn_energy.reporting.html.page import SECTIONS, html_page
 from snn_energy.reporting.html.rates import MOST_CELLS, heat_rows, rates_section
-from snn_energy.reporting.style import BLUE, COMPONENT_COLOURS, GREEN, ORANGE, PALE, PURPLE, SKY, VERMILION
 from snn_energy.reporting.spread import uncertainty_key
+from snn_energy.reporting.style import BLUE, COMPONENT_COLOURS, GREEN, ORANGE, PALE, PURPLE, SKY, VERMILION
 
 CSS = (Path(__file__).parents[2] / "snn_energy/reporting/html/report.css").read_text(encoding="utf-8")
 EVIL = "</script><script>alert('x')</script>\"'><img src=x onerror=alert(1)> & \x00 \ud800 ]]>"

@@ -19,7 +19,8 @@ PIECES = 12
 """Straight pieces of a curve that is no line."""
 STYLES = {
     "dense": "ann", "zero-skipping": "skipping dashed", "quantised-dense": "quantised",
-    "quantised-zero-skipping": "quantised-skipping dashed", "ann-dense": "named", "ann-zero-skipping": "named-skipping dashed",
+    "quantised-zero-skipping": "quantised-skipping dashed", "ann-dense": "named",
+    "ann-zero-skipping": "named-skipping dashed",
 }  # fmt: skip
 """Name of a baseline -> how its line is drawn, in the colours of `reporting.figures.baselines`."""
 MARGIN = 1.25
