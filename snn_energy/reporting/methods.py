@@ -215,8 +215,8 @@ def _baselines(document: Document) -> Iterator[Sentence]:
         levels, bits = quantised.get("levels"), quantised.get("bits")
         note = f"; {quantised['note']}" if quantised.get("note") else ""
         yield Sentence(
-            f"The same ANN with activations of {levels} levels ({bits} bits), as many as an SNN tells apart in its time "
-            f"steps: {compared}{note}",
+            f"The same ANN with activations of {levels} levels ({bits} bits), as many as an SNN tells apart in its "
+            f"time steps: {compared}{note}",
             (own.key,),
         )
     named = document.get("ann") or {}
