@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from html import escape
 
-VOID = frozenset({"br", "col", "hr", "input", "link", "meta", "circle", "line", "path", "polyline", "rect"})
+VOID = frozenset({"br", "col", "hr", "input", "link", "meta", "wbr", "circle", "line", "path", "polyline", "rect"})
 """Elements without children; those of SVG are closed with a slash."""
 SVG_SHAPES = frozenset({"circle", "line", "path", "polyline", "rect"})
 ON_A_LINE = frozenset({

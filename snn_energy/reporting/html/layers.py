@@ -8,7 +8,7 @@ from snn_energy.reporting.document import Document
 from snn_energy.reporting.facts import legend
 from snn_energy.reporting.html.elements import Child, Element, tag
 from snn_energy.reporting.html.entries import PARTS, Entry, entries
-from snn_energy.reporting.html.pieces import section
+from snn_energy.reporting.html.pieces import path, section
 from snn_energy.reporting.layout import energy_text, share_text
 
 COUNTS = ("connections", "ACs", "MACs", "updates", "spikes", "other ops")
@@ -91,7 +91,7 @@ def _heading(text: str, column: int) -> Element:
 
 def _cell(text: str, column: int) -> Element:
     if column == 0:
-        return tag("th", text, scope="row", class_="name")
+        return tag("th", path(text), scope="row", class_="name")
     return tag("td", text, class_="number" if _is_number(column) else None)
 
 

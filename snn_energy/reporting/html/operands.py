@@ -14,6 +14,8 @@ from snn_energy.reporting.numbers import SHARE_DECIMALS, apportion, fixed, neare
 CLASSES = ("silent", "binary", "ternary", "integer", "real")
 """Classes of operands, in the order of the lattice."""
 RATE_DECIMALS = 4
+MANY = 40
+"""Projections beyond which their bars scroll by themselves."""
 
 
 def operands_figure(document: Document, projections: Sequence[Mapping[str, Any]]) -> Element:
@@ -31,13 +33,14 @@ def operands_figure(document: Document, projections: Sequence[Mapping[str, Any]]
     ]
     acs, macs = (short(nearest(Fraction(sum(row[kind] for row in projections), samples))) for kind in ("acs", "macs"))
     total = bar("connections", stacked(parts, "; ".join(tip for *_, tip in parts)), "")
+    shares_of_each = bars(map(_operand, projections), "Non-zero operands of each projection")
     return figure(
         "Operands of the projections",
         f"They become {acs} accumulates and {macs} multiply-accumulates per inference. Bars: share of the operands "
         "that are not 0.",
         bars([total], "Connections by operand", "whole") if parts else None,
         keys(key(name, f"{name} ", tag("b", printed[name])) for name in CLASSES if totals[name]),
-        bars(map(_operand, projections), "Non-zero operands of each projection"),
+        tag("div", shares_of_each, class_="scroll tall") if len(projections) > MANY else shares_of_each,
     )
 
 

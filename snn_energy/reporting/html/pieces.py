@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from snn_energy.reporting.html.elements import Child, Element, tag
 
 Fact = tuple[str, str]
+
+LONGEST_UNBROKEN = 16
+"""Characters of a name that fit into any column."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,11 +74,18 @@ def stacked(parts: Sequence[tuple[str, float, str]], label: str) -> Element:
     return strip(marks, label)
 
 
-def bar(name: Child, drawing: Element, value: Child, note: str | None = None) -> Element:
+def path(name: Child) -> Child:
+    """A module's path that may be broken behind its dots and underscores, where it is long."""
+    if not isinstance(name, str) or len(name) <= LONGEST_UNBROKEN:
+        return name
+    return [part for piece in re.findall(r"[^._]*[._]|[^._]+", name) for part in (piece, tag("wbr"))][:-1]
+
+
+def bar(name: str, drawing: Element, value: Child, note: str | None = None) -> Element:
     """One row of a bar chart: name, strip, value; on a narrow screen the name stands above the strip."""
     return tag(
         "li",
-        tag("span", name, tag("small", " ", note) if note else None, class_="name"),
+        tag("span", path(name), tag("small", " ", note) if note else None, class_="name"),
         drawing,
         tag("span", value, class_="value"),
     )
@@ -128,7 +139,7 @@ def grid(
                     tag(
                         "tr",
                         (
-                            tag("td", cell, class_=style(i)) if i else tag("th", cell, scope="row", class_="name")
+                            tag("td", cell, class_=style(i)) if i else tag("th", path(cell), scope="row", class_="name")
                             for i, cell in enumerate(row)
                         ),
                     )

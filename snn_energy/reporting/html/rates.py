@@ -11,7 +11,7 @@ from typing import Any
 from snn_energy.reporting.document import Document
 from snn_energy.reporting.html.elements import Element, tag
 from snn_energy.reporting.html.operands import operands_figure
-from snn_energy.reporting.html.pieces import figure, grid, section
+from snn_energy.reporting.html.pieces import figure, grid, path, section
 from snn_energy.reporting.numbers import fixed, nearest
 
 TITLE = "Spikes per neuron and time step"
@@ -120,7 +120,7 @@ def _heat_cells(row: HeatRow, highest: Fraction, written: bool) -> Element:
             yield tag("td", text if written else tag("span", text), class_=_shade(rate, highest))
         yield tag("td", "no spikes" if row.overall is None else _rate(row.overall), class_="number")
 
-    return tag("tr", tag("th", row.name, tag("small", " ", row.kind), scope="row", class_="name"), cells())
+    return tag("tr", tag("th", path(row.name), tag("small", " ", row.kind), scope="row", class_="name"), cells())
 
 
 def _shade(rate: Fraction | None, highest: Fraction) -> str:

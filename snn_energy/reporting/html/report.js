@@ -85,7 +85,7 @@
   document.querySelectorAll("table.heat").forEach((heat) => {
     const steps = [...heat.tHead.rows[0].cells].map((cell) => cell.textContent);
     for (const row of heat.tBodies[0].rows) {
-      const name = row.cells[0].firstChild.textContent;
+      const name = [...row.cells[0].childNodes].filter((node) => node.nodeName !== "SMALL").map((node) => node.textContent).join("");
       [...row.cells].slice(1, -1).forEach((cell, i) => words.set(cell, `${name}, ${steps[i + 1]}: ${cell.textContent}`));
     }
   });

@@ -84,7 +84,7 @@ def _intervals(document: Document) -> Iterator[str]:
     if (known := deserved(document)) is not None:
         yield known.partition(" per inference, ")[2]
     elif spread:
-        yield "no interval of the prices: none of those used has a published range"
+        yield "No interval of the prices: none of those used has a published range"
     sampled = document.get("distribution")
     if sampled and sampled["ci95_low_pj"] is not None and sampled["ci95_high_pj"] is not None:
         unit = energy_unit(sampled["mean_pj"])
