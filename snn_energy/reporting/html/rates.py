@@ -94,8 +94,12 @@ def _heat_map(neurons: Sequence[Mapping[str, Any]]) -> Element:
     spans = [str(i + 1) if width == 1 else f"{i * width + 1}\u2013{(i + 1) * width}" for i in range(steps)]
     headings = [tag("th", "neuron layer", scope="col")]
     for i, span in enumerate(spans):
-        words = tag("span", f"t = {span}", class_=None if _labelled(i, steps) else "unseen")
-        headings.append(tag("th", words, scope="col"))
+        shown = written or _labelled(i)
+        words = (
+            tag("span", "t = ", class_=None if written else "unseen"),
+            tag("span", span, class_=None if shown else "unseen"),
+        )
+        headings.append(tag("th", words, scope="col", class_="labelled" if shown else None))
     headings.append(tag("th", "all", scope="col", class_="number"))
     table = tag(
         "table",
@@ -108,9 +112,9 @@ def _heat_map(neurons: Sequence[Mapping[str, Any]]) -> Element:
     return figure(TITLE, None, _scale(highest), tag("div", table, aria_label=TITLE, data_chart=TITLE, **scrolling))
 
 
-def _labelled(step: int, steps: int) -> bool:
-    """Whether a column shows its time step: all of a few, the first and every tenth of many."""
-    return steps <= WRITTEN_UP_TO or step == 0 or (step + 1) % 10 == 0
+def _labelled(step: int) -> bool:
+    """Whether a narrow column shows its time step: the first one and every tenth."""
+    return step == 0 or (step + 1) % 10 == 0
 
 
 def _heat_cells(row: HeatRow, highest: Fraction, written: bool) -> Element:
