@@ -3,7 +3,8 @@
 A projection hands each of its sums to one neuron, at every time step or, where a current is repeated, once for all of
 them. So a neuron layer can only belong to a projection that makes as many sums. Of all pairs that fit, those come first
 whose module paths agree longest, then those that ran first; none is given away twice. A neuron layer that fits nowhere
-(behind a residual sum of other sizes, say) belongs to none.
+(behind a residual sum of other sizes, say) belongs to none. (`costing.timing.stages` cuts a network into stages in the
+order that it ran instead: there, every neuron layer is in one.)
 """
 
 from __future__ import annotations

@@ -24,18 +24,22 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from snn_energy.baselines.twin import Rectifier, ann_twin
+from snn_energy.costing.pricing import DEFAULT_HARDWARE, DEFAULT_METHOD, price
 from snn_energy.costing.published_methods.yan_2024 import quantised_bits
+from snn_energy.costing.report import Report
 from snn_energy.counting.counts import LayerCounts, Trace
 from snn_energy.counting.ops.levels import levels
-from snn_energy.counting.tracing import batches
+from snn_energy.counting.tracing import batches, trace
 from snn_energy.counting.values import REAL, ValueSet
 from snn_energy.errors import DataError, TraceError, UsageError
+from snn_energy.hardware import Hardware
 
 CLIPPED_SHARE = 0.001
 """Share of the positive activations that may lie above the top level."""
@@ -166,6 +170,39 @@ def quantised_twin(
         raise DataError("quantised_twin: the data are empty; pass at least one sample")
     steps = tuple(quantiser.settle(name, clipped_share) for name, quantiser in found.items())
     return QuantisedTwin(model=twin, time_steps=time_steps, clipped_share=float(clipped_share), steps=steps)
+
+
+def quantised_baseline(
+    model: nn.Module,
+    data: Any,
+    time_steps: int,
+    hardware: str | Path | Hardware = DEFAULT_HARDWARE,
+    method: str = DEFAULT_METHOD,
+    *,
+    clipped_share: float = CLIPPED_SHARE,
+    **options: Any,
+) -> Report:
+    """The quantised twin calibrated, counted and priced: what `compare` sets a report of `model` against.
+
+    Args:
+        model: the spiking network.
+        data: see `quantised_twin`; gone through three times.
+        time_steps: T of the spiking network.
+        hardware: see `price`; `method`, too.
+        clipped_share: see `quantised_twin`.
+        **options: passed to `trace` (samples, strict, batch_axis, fold).
+
+    Raises:
+        UsageError: data that can be gone through once only; and as `quantised_twin`.
+        SnnEnergyError: what `trace` and `price` raise.
+    """
+    if isinstance(data, Iterator):
+        raise UsageError(
+            "quantised_baseline: data must be there three times (got an iterator); give a list or a tensor"
+        )
+    twin = quantised_twin(model, data, time_steps, clipped_share=clipped_share)
+    plain = trace(ann_twin(model), data, **options)
+    return price(multibit(trace(twin.model, data, **options), plain), hardware, method)
 
 
 def multibit(quantised: Trace, plain: Trace) -> Trace:

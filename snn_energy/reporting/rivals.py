@@ -51,7 +51,9 @@ class QuantisedRival:
         hardware, bits = self.baseline.hardware, self.twin.bits
         if bits == 1:
             return "its activations have 1 bit, so that they are spikes by the rules of counting: accumulates"
-        what = "multiply-accumulate" if self.baseline.memory is None else "multiply-accumulate and each move"
+        memory = self.baseline.memory
+        moved = memory is not None and not memory.policy.trace_bits  # which moves values as wide as they ran
+        what = "multiply-accumulate and each move" if moved else "multiply-accumulate"
         return (
             f"its operands have {bits} bits; each {what} is priced as {_priced_as(hardware)}, for no price by fewer "
             "bits is known: an upper bound"

@@ -84,6 +84,13 @@ def test_one_layer_by_hand() -> None:
     assert found.scale == pytest.approx(layer.margin)
 
 
+def test_computing_alone_it_is_yans_bound() -> None:
+    """T s_r = k (1 - gamma), k = E_MAC / E_ACC, gamma the ANN's share of zeros (Yan et al. 2024, arXiv:2409.08290)."""
+    for events, time_steps in ((500, 4), (100, 4), (700, 4)):
+        found = crossed(snn(neurons=()), replace(ann(events), elementwise=()), SKIPPING)
+        assert time_steps * found.crossover_mean_rate == pytest.approx(MAC / AC * events / 2500)
+
+
 def test_where_there_is_no_crossover() -> None:
     dense = crossed(snn(), ann())  # 2500 x 4.6 pJ: more than 220 + 9000 pJ, when every operand spikes
     assert (dense.outcome, dense.scale, dense.layers[0].outcome) == ("always", None, "always")

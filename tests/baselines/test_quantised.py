@@ -193,6 +193,18 @@ def test_steps_depend_neither_on_batches_nor_on_order(values: list[float], most:
         assert (step.step, step.clipped) == (1.0, 0)
 
 
+def test_the_baseline_is_the_price_of_its_counts() -> None:
+    net, x = exact_net(4, 1)
+    twin = quantised_twin(net, x, 4)
+    facts = multibit(se.trace(twin.model, x), se.trace(se.ann_twin(net), x))
+    baseline = se.quantised_baseline(net, x, 4, "horowitz-45nm-int8", "arithmetic-zero-skipping")
+    assert baseline == se.price(facts, "horowitz-45nm-int8", "arithmetic-zero-skipping")
+    own = se.profile(net, x, "horowitz-45nm-int8", "arithmetic-zero-skipping")
+    assert se.compare(own, baseline).ratio == pytest.approx(baseline.energy_pj / own.energy_pj)
+    with pytest.raises(UsageError, match="data must be there three times"):
+        se.quantised_baseline(net, iter([x]), 4)
+
+
 def test_one_time_step_is_one_bit_and_accumulates() -> None:
     net, x = exact_net(1, 0)
     twin = quantised_twin(net, x, 1)

@@ -59,6 +59,24 @@ def test_the_quantised_twin_is_counted_on_the_same_data(assessment):
     assert value["baseline"]["totals"]["energy_pj"] == found.baseline.energy_pj
 
 
+def test_the_note_says_what_was_priced():
+    notes = {
+        options: assess(lively_cnn(), digits(samples=3), method=f"arithmetic{options}").quantised.note
+        for options in ("+memory", "+memory:trace-bits")
+    }
+    assert "each multiply-accumulate and each move is priced as fp32 (32 bits)" in notes["+memory"]
+    assert "each multiply-accumulate is priced as fp32 (32 bits)" in notes["+memory:trace-bits"]
+
+
+def test_narrow_operands_move_fewer_bits_where_values_are_as_wide_as_they_ran():
+    found = assess(lively_cnn(), digits(samples=3), method="arithmetic+memory:trace-bits")
+    rows = {(row.name, row.tensor): row for row in found.quantised.comparisons[0].baseline.memory.rows}
+    head = {layer.name: layer for layer in found.quantised.baseline.trace.layers}["head"]
+    assert rows["head", "inputs"].read_bits == head.elements * 2
+    plain = {(row.name, row.tensor): row for row in found.comparisons[0].baseline.memory.rows}
+    assert plain["head", "inputs"].read_bits == head.elements * 32
+
+
 def test_a_document_holds_every_crossover(document):
     crossover = document["crossover"]
     assert [item["baseline"] for item in crossover["baselines"]] == NAMES
