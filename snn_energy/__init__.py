@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from snn_energy.baselines.quantised import quantised_baseline as quantised_baseline
     from snn_energy.baselines.quantised import quantised_twin as quantised_twin
     from snn_energy.baselines.twin import ann_twin as ann_twin
+    from snn_energy.callbacks import EnergyLog as EnergyLog
+    from snn_energy.callbacks import lightning_callback as lightning_callback
     from snn_energy.costing.pricing import price as price
     from snn_energy.costing.profiling import profile as profile
     from snn_energy.costing.report import Report as Report
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
 _HOME = {
     "Comparison": "snn_energy.baselines.comparison",
     "Crossover": "snn_energy.baselines.crossover",
+    "EnergyLog": "snn_energy.callbacks",
     "LayerCounts": "snn_energy.counting.counts",
     "NeuronCounts": "snn_energy.counting.counts",
     "NeuronRow": "snn_energy.counting.neurons",
@@ -43,6 +46,7 @@ _HOME = {
     "Trace": "snn_energy.counting.counts",
     "ann_twin": "snn_energy.baselines.twin",
     "compare": "snn_energy.baselines.comparison",
+    "lightning_callback": "snn_energy.callbacks",
     "list_hardware": "snn_energy.hardware",
     "load_checkpoint": "snn_energy.models.checkpoints",
     "load_hardware": "snn_energy.hardware",

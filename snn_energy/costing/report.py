@@ -178,6 +178,32 @@ class Report:
         """True when everything that ran is counted and everything counted is priced."""
         return self.trace.coverage.complete and not self.unpriced
 
+    def _repr_html_(self) -> str:
+        """The rows, the total and the certificate, as a notebook shows them; energies in pJ per inference."""
+        from snn_energy.notebook import certificate, html_table, rate_text
+
+        samples, total = self.trace.samples, self.energy_pj
+        rows = [
+            (
+                row.name,
+                row.part,
+                row.operand or row.kind,
+                rate_text(row.spike_rate),
+                *(f"{count / samples:,.1f}" for count in (row.acs, row.macs, row.updates)),
+                f"{row.energy_pj / samples:,.1f}",
+                f"{100 * row.energy_pj / total:.1f}" if total else "",
+            )
+            for row in self.rows
+        ]
+        headings = ("name", "part", "operand or kind", "nonzero", "ACs", "MACs", "updates", "energy, pJ", "%")
+        left_out = [record.name for record in self.trace.coverage.uncounted]
+        left_out += [f"{item.action} (no price)" for item in self.unpriced]
+        caption = (
+            f"{self.trace.model}: {self.energy_per_inference_pj:,.1f} pJ per inference, mean of {samples:,}, on "
+            f"{self.hardware.name} by method {self.method}; {certificate(self.complete, left_out)}"
+        )
+        return html_table(caption, headings, rows, texts=3)
+
     def to_frame(self) -> pd.DataFrame:
         """One row for each layer and part; columns are the fields of `ReportRow` plus `energy_pj`."""
         import pandas as pd

@@ -18,10 +18,12 @@ from snn_energy.reporting.references import (
     price_keys,
     quantised_sheet,
     references,
+    timings,
     tool_reference,
     used_prices,
 )
 from snn_energy.reporting.spread_facts import deserved, rounded_energy
+from snn_energy.reporting.timetable import latency_facts
 from snn_energy.version import package_version
 
 NAMES_SHOWN = 4
@@ -51,7 +53,8 @@ def sentences(document: Document) -> list[Sentence]:
     own = method_sheet(document)
     found = [_run(document)]
     found += _strictly(document) if own is None else [_published(document, own)]
-    found += [*_prices(document), *_left_out(document), _coverage(document), _result(document), *_baselines(document)]
+    found += [*_prices(document), *_left_out(document), _coverage(document), _result(document)]
+    found += [*_latency(document), *_baselines(document)]
     return found
 
 
@@ -83,8 +86,9 @@ def _strictly(document: Document) -> Iterator[Sentence]:
     real = [row["name"] for row in rows if row["macs"]]
     zeros = "zeros skipped" if skipping else "zeros included"
     yield Sentence(
-        f"A synapse on a real-valued operand counts as one multiply-accumulate (MAC), {zeros}; a synapse on a spike, 0 "
-        "or plus or minus one constant, counts as one accumulate (AC) for each operand that is not 0"
+        f"Counting is strict (method {document.get('method')}): a synapse on a real-valued operand counts as one "
+        f"multiply-accumulate (MAC), {zeros}; a synapse on a spike, 0 or plus or minus one constant, counts as one "
+        "accumulate (AC) for each operand that is not 0"
     )
     integers = [row["name"] for row in rows if str(row["operand"]).startswith("integer")]
     if integers:
@@ -121,7 +125,7 @@ def _norms(document: Document) -> Iterator[Sentence]:
     if "batch_norm" in kinds:
         yield Sentence("Batch norms that do not fold into a projection are counted as they ran")
     if not ran and not any("batch_norm" in kind for kind in kinds):
-        yield Sentence("No batch norm ran")
+        yield Sentence("No batch norm ran: there is none, or it was folded into the weights before")
 
 
 def _neurons(document: Document) -> Iterator[Sentence]:
@@ -164,8 +168,8 @@ def _left_out(document: Document) -> Iterator[Sentence]:
         policy = memory["policy"]
         stays = ", ".join(policy["stays"]) or "nothing"
         yield Sentence(
-            f"Memory traffic is included; kept through each pass of a layer: {stays}; operands that skip zeros are "
-            f"stored as {policy['encoding']}"
+            f"Memory traffic is included ({_levels(memory)}); kept through each pass of a layer: {stays}; operands "
+            f"that skip zeros are stored as {policy['encoding']}"
         )
     missing = [
         text
@@ -180,6 +184,23 @@ def _left_out(document: Document) -> Iterator[Sentence]:
         yield Sentence(
             f"The profile has no price for {count} operations per inference ({name}), which are not included"
         )
+
+
+def _levels(memory: Document) -> str:
+    """The memories and what an access costs."""
+    found = []
+    for level in memory["levels"]:
+        prices = dict.fromkeys(_pj(level[key]) for key in ("read_pj", "write_pj") if level[key] is not None)
+        found.append(f"{level['name']} {' or '.join(prices) or 'unknown'} for {level['access_bits']} bits")
+    return ", ".join(found)
+
+
+def _latency(document: Document) -> Iterator[Sentence]:
+    sources = {entry["source"] for entry in timings(document).values()}
+    found = next(iter(latency_facts(document)), None)
+    if found is not None:
+        keys = tuple(each.key for each in references(document) if each.source in sources)
+        yield Sentence(f"Latency: {found[1]}", keys)
 
 
 def _coverage(document: Document) -> Sentence:

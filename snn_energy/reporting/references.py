@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from string import ascii_lowercase
 
 from snn_energy.reporting.document import Document
@@ -24,6 +24,8 @@ class Reference:
     key: str
     """Key for citing: letters, digits and hyphens."""
     citation: str
+    source: str | None = None
+    """Key of the source in the profile; None for what is no source of a price."""
     url: str | None = None
     note: str | None = None
     """How it was read and how far to trust it."""
@@ -50,7 +52,10 @@ def tool_reference() -> Reference:
 
 def price_keys(document: Document) -> list[str]:
     """Keys of the sources of the prices, in the order of the profile."""
-    return [each.key for each in references(document) if each.locators]
+    sources = {price["source"] for price in used_prices(document).values()}
+    if document.get("memory"):
+        sources |= set(document["hardware"].get("sources", {}))
+    return [each.key for each in references(document) if each.source in sources]
 
 
 def method_sheet(document: Document) -> Reference | None:
@@ -97,14 +102,28 @@ def used_prices(document: Document) -> dict[str, Document]:
     return {action: price for action, price in prices.items() if counted.get(action, True)}
 
 
+def timings(document: Document) -> dict[str, Document]:
+    """What the latency is computed from, where the report has one: entries with a source."""
+    if not document.get("latency"):
+        return {}
+    entries = document["hardware"].get("latency") or {}
+    return {
+        key: entry for key, entry in entries.items() if isinstance(entry, dict) and isinstance(entry.get("source"), str)
+    }
+
+
 def _of_prices(document: Document) -> Iterable[Reference]:
     places: dict[str, dict[str, list[str]]] = {}
-    for action, price in used_prices(document).items():
+    for action, price in {**used_prices(document), **timings(document)}.items():
         places.setdefault(price["source"], {}).setdefault(str(price.get("locator") or ""), []).append(action)
+    if document.get("memory"):  # reports do not tell which source a memory's price is from: all that there are
+        for key in document["hardware"].get("sources", {}):
+            places.setdefault(key, {}).setdefault("see the profile", []).append("memory")
     for key, source in document["hardware"].get("sources", {}).items():
         if key in places:
             yield Reference(
                 key=_plain(key),
+                source=key,
                 citation=source["citation"],
                 url=str(source["url"]) if source.get("url") else None,
                 note=str(source["note"]) if source.get("note") else None,
@@ -124,4 +143,4 @@ def _unique(found: Iterable[Reference]) -> Iterable[Reference]:
         if key in taken:
             key = next(name for letter in ascii_lowercase if (name := f"{each.key}-{letter}") not in taken)
         taken.add(key)
-        yield Reference(key=key, citation=each.citation, url=each.url, note=each.note, locators=each.locators)
+        yield replace(each, key=key)

@@ -18,8 +18,9 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "snn_energy"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
-# Common ground: exceptions, files written whole or not at all, our version. Every part may import these.
-COMMON = {"errors", "files", "version"}
+# Common ground: exceptions, files written whole or not at all, what a notebook shows, our version. Every part may
+# import these.
+COMMON = {"errors", "files", "notebook", "version"}
 
 # Part of the package -> the other parts it may import. A part is a folder or a file directly in the package; a
 # dotted entry opens one module only.
@@ -48,6 +49,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "selftest",
         "tuning",
     },
+    "callbacks": {"counting", "hardware", "costing"},
     "__main__": {"cli"},
 }
 
@@ -69,6 +71,8 @@ HEAVY = {
     "tonic",
     "h5py",
     "tensorboard",
+    "lightning",
+    "pytorch_lightning",
 }
 
 # `python -m snn_energy.reporting.rebuild` is a command line of its own.

@@ -28,6 +28,11 @@ from snn_energy.reporting.style import DOUBLE, SCREEN, SINGLE, STYLES, settings,
 GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "fashion-cnn.json"
 BIG = Path(__file__).resolve().parents[2] / "reports" / "cifar10-pure-cnn.json"
 STYLE = pytest.mark.parametrize("style", STYLES.values(), ids=list(STYLES))
+ON_BIG = pytest.mark.parametrize(
+    "style",
+    [SINGLE, *(pytest.param(style, marks=pytest.mark.slow) for style in (SCREEN, DOUBLE))],
+    ids=lambda s: s.name,
+)
 
 
 @pytest.fixture(scope="module")
@@ -114,12 +119,24 @@ def check_clear(figure):
             assert close or beside, (what, getattr(other, "get_text", lambda: "legend")())
 
 
+KINDS_OF_ANY_REPORT = pytest.mark.parametrize("kind", ["layers", "breakdown", "rates", "comparison"])
+
+
 @STYLE
-@pytest.mark.parametrize("kind", ["layers", "breakdown", "rates", "comparison"])
-@pytest.mark.parametrize("name", ["report", "big"])
-def test_nothing_overlaps_on_small_and_big_networks(request, kind, name, style):
-    document = request.getfixturevalue(name)
-    made = drawn(lambda style: KINDS[kind].figure([document] if KINDS[kind].several else document, style), style)
+@KINDS_OF_ANY_REPORT
+def test_nothing_overlaps_on_a_small_network(report, kind, style):
+    check_page(report, kind, style)
+
+
+@ON_BIG
+@KINDS_OF_ANY_REPORT
+def test_nothing_overlaps_on_a_big_network(big, kind, style):
+    check_page(big, kind, style)
+
+
+def check_page(document, kind, style):
+    documents = [document] if KINDS[kind].several else document
+    made = drawn(lambda style: KINDS[kind].figure(documents, style), style)
     check_clear(made)
     assert made.get_figwidth() == pytest.approx(style.width)
     if style.most_rows is not None:
@@ -148,7 +165,7 @@ def test_nothing_overlaps_in_a_front(count, style):
     check_clear(drawn(lambda style: pareto_figure(front(count), style), style))
 
 
-@STYLE
+@ON_BIG
 @pytest.mark.parametrize("layers", [1, 60])
 def test_nothing_overlaps_in_a_crossover(report, layers, style):
     document = {**report, "crossover": crossover(layers)}
@@ -327,6 +344,7 @@ def test_short_names_still_tell_layers_apart(names, limit, expected):
     assert short_names(names, limit) == expected
 
 
+@pytest.mark.slow
 def test_files_repeat_in_other_processes(tmp_path):
     """Neither the hash seed nor the time of day is in a file."""
     code = (

@@ -245,8 +245,11 @@ def test_the_section_on_methods_says_what_the_report_says(small):
 @pytest.mark.parametrize(
     ("change", "said", "unsaid"),
     [
-        ({"memory": {"policy": {"stays": ["weights"], "encoding": "aer"}}},
-         "Memory traffic is included; kept through each pass of a layer: weights", "memory traffic, control"),
+        ({"memory": {"policy": {"stays": ["weights"], "encoding": "aer"}, "levels": [
+            {"name": "sram", "access_bits": 64, "read_pj": 10.0, "write_pj": 10.0},
+            {"name": "dram", "access_bits": 32, "read_pj": 1300.0, "write_pj": 1400.0}]}},
+         "Memory traffic is included (sram 10 pJ for 64 bits, dram 1300 pJ or 1400 pJ for 32 bits); kept through each "
+         "pass of a layer: weights", "memory traffic, control"),
         ({"unpriced": [{"action": "special", "count": 2560, "reason": "none"}]},
          "no price for 10 operations per inference (exponential, division or root)", "no such sentence"),
         ({"method": "arithmetic-zero-skipping"}, "multiply-accumulate (MAC), zeros skipped", "zeros included"),
@@ -283,6 +286,28 @@ def test_quantised_and_named_anns_are_told_with_what_they_cite(small):
     assert "The ANN my_net:build on the same data, counted and priced likewise: zero-skipping 2.500 µJ" in text
     assert "[4] Z. Yan, Z. Bai, W.-F. Wong" in text
     assert "@misc{method-yan-2024," in bibtex(document)
+
+
+def test_latency_is_told_with_what_it_cites(small):
+    document = copy.deepcopy(small)
+    hardware = document["hardware"]
+    hardware["sources"]["clock-2020"] = {"citation": "the clock"}
+    hardware["latency"] = {"model": "m", "clock_mhz": {"value": 400, "source": "clock-2020", "locator": "p. 3"}}
+    times = {
+        "cycles": 800,
+        "cycles_low": 800,
+        "cycles_high": 800,
+        "seconds": 2e-6,
+        "seconds_low": 2e-6,
+        "seconds_high": 2e-6,
+    }
+    document["latency"] = {
+        **times, "bottleneck": None, "model": "m", "formula": "f", "static_pj": None, "energy_delay_pj_s": None,
+        "assumptions": [], "rows": [], **dict.fromkeys(("cycles_missing", "seconds_missing", "static_missing")),
+    }  # fmt: skip
+    assert "Latency: 800 cycles = 2.000 µs per inference at 400 MHz [4]." in methods_text(document)
+    assert "clock\\_mhz: p. 3" in bibtex(document)
+    assert "Latency" not in methods_text(small)
 
 
 def test_uncounted_work_and_norms_are_named(small):
