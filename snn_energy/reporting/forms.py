@@ -235,7 +235,6 @@ LISTS: Mapping[tuple[str, ...], Fields] = {
     ("uncertainty", "against"): {**CHEAPER, "baseline": TEXT},
     ("second_opinion", "rows"): OPINION_ROW,
     ("quantised", "steps"): STEP,
-    ("ann", "comparison"): COMPARISON,
     ("crossover", "baselines"): CROSSOVER,
     ("crossover", "layers"): CROSSOVER_LAYER,
     ("coverage", "counted"): OPERATOR,
