@@ -1,19 +1,14 @@
-"""A real Chromium for the HTML report, without a network; its tests are skipped where there is none.
-
-With $SNN_ENERGY_REQUIRE_BROWSER set, a missing browser is a failure: in continuous integration a skip would go unseen.
-"""
+"""A real Chromium for the HTML report, without a network; its tests are skipped where there is none."""
 
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import sys
 from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "reporting"))
+sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1] / "reporting")]
 
 from reporting_helpers import digits, lively_cnn
 
@@ -22,30 +17,22 @@ from snn_energy.reporting.explained import explanation_key
 from snn_energy.reporting.html.page import html_page
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "fashion-cnn.json"
-PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
 SWITCHES = (
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
 )  # fmt: skip
 
 
-def missing(what):
-    if os.environ.get("SNN_ENERGY_REQUIRE_BROWSER"):
-        pytest.fail(what)
-    pytest.skip(what)
-
-
 @pytest.fixture(scope="session")
 def browser():
-    program = next(filter(None, map(shutil.which, PROGRAMS)), None)
-    if program is None:
-        missing(f"no browser: none of {', '.join(PROGRAMS)} is installed (Debian: apt-get install chromium)")
-    try:
-        from playwright.sync_api import sync_playwright
-    except ImportError:
-        missing("playwright is not installed (pip install --no-deps -r tests/browser/requirements.txt)")
+    from browser_missing import PROGRAM, REASON
+
+    if REASON is not None:
+        pytest.fail(REASON)
+    from playwright.sync_api import sync_playwright
+
     with sync_playwright() as driver:
-        found = driver.chromium.launch(executable_path=program, args=list(SWITCHES))
+        found = driver.chromium.launch(executable_path=PROGRAM, args=list(SWITCHES))
         yield found
         found.close()
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 
 import pytest
+from browser_missing import REASON, SKIPS
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.skipif(SKIPS, reason=REASON or "")]
 
 ROWS = "#layer-table tbody tr"
 
