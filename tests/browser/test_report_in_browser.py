@@ -7,7 +7,10 @@ import re
 import pytest
 from browser_missing import REASON, SKIPS
 
-pytestmark = [pytest.mark.browser, pytest.mark.skipif(SKIPS, reason=REASON or "")]
+if SKIPS:
+    pytest.skip(str(REASON), allow_module_level=True)
+
+pytestmark = pytest.mark.browser
 
 ROWS = "#layer-table tbody tr"
 
