@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 
 _HOME = {
     "Comparison": "snn_energy.baselines.comparison",
-    "Crossover": "snn_energy.baselines.crossover",
     "EnergyLog": "snn_energy.callbacks",
+    "Crossover": "snn_energy.baselines.crossover",
     "LayerCounts": "snn_energy.counting.counts",
     "NeuronCounts": "snn_energy.counting.counts",
     "NeuronRow": "snn_energy.counting.neurons",

@@ -35,15 +35,6 @@ class Comparison:
         missing = {item.action for side in (self.report, self.baseline) for item in side.unpriced}
         return tuple(action for action in ("mac", "ac") if action in missing)
 
-    @property
-    def crossover(self) -> Crossover | None:
-        """Spike rates at which both sides cost the same, for each layer and the whole; None where there is no ratio.
-
-        Raises:
-            UsageError: priced by a method that does not price layer by layer, see `crossover_of`.
-        """
-        return None if self.without_price else crossover_of(self.report, self.baseline)
-
     def _repr_html_(self) -> str:
         """Both energies and how they compare, as a notebook shows them."""
         from snn_energy.notebook import html_table
@@ -55,6 +46,15 @@ class Comparison:
         ]
         headings = ("side", "model", "energy per inference, pJ", "times the SNN's")
         return html_table(f"on {self.report.hardware.name}", headings, rows, texts=2)
+
+    @property
+    def crossover(self) -> Crossover | None:
+        """Spike rates at which both sides cost the same, for each layer and the whole; None where there is no ratio.
+
+        Raises:
+            UsageError: priced by a method that does not price layer by layer, see `crossover_of`.
+        """
+        return None if self.without_price else crossover_of(self.report, self.baseline)
 
     def to_dict(self) -> dict[str, Any]:
         """Energies per inference and their ratio."""

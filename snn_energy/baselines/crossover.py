@@ -15,6 +15,7 @@ For the whole network all rates are scaled by one factor s. A rate ends at 1, so
 times its rate is 1; between these points the energy is a quadratic function of s, and the scale at which it reaches the
 ANN's is found exactly.
 
+The network's input is an operand like the others where it is spikes or small integers: it is scaled with them.
 A layer that never spiked has no measured fan-out; its curve assumes one event for each connection at rate 1.
 """
 

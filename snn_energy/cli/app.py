@@ -7,7 +7,21 @@ from typing import Annotated, Any
 
 import typer
 
-from snn_energy.cli import explain, export, hardware, pareto, plot, price, profile, report, selftest, sensitivity, train
+from snn_energy.cli import (
+    calibrate,
+    explain,
+    export,
+    hardware,
+    pareto,
+    plot,
+    price,
+    profile,
+    report,
+    selftest,
+    sensitivity,
+    simulate,
+    train,
+)
 from snn_energy.cli.group import Group, RootGroup
 from snn_energy.version import package_version
 
@@ -15,12 +29,14 @@ COMMANDS: Mapping[str, Callable[..., Any] | typer.Typer] = {
     "profile": profile.profile_command,
     "price": price.price_command,
     "explain": explain.explain_command,
+    "calibrate": calibrate.calibrate_command,
     "train": train.train_command,
     "sensitivity": sensitivity.sensitivity_command,
     "pareto": pareto.pareto_command,
     "plot": plot.plot_command,
     "report": report.report_command,
     "export": export.app,
+    "simulate": simulate.app,
     "hardware": hardware.app,
     "selftest": selftest.selftest_command,
 }

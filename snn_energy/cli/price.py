@@ -51,6 +51,16 @@ def price_command(
         str, typer.Option(metavar="NAME", help="How energies are computed: arithmetic, arithmetic+memory, ...")
     ] = "arithmetic",
     uncertainty: UncertaintyOption = False,
+    batch: Annotated[
+        int | None,
+        typer.Option(
+            "--batch",
+            metavar="N",
+            min=1,
+            help="Say how long N inferences take together, on hardware that states timing.",
+            show_default=False,
+        ),
+    ] = None,
     format: FormatOption = None,
     json: JsonOption = False,
     output: OutputOption = None,
@@ -65,6 +75,7 @@ def price_command(
       snn-energy profile fashion-cnn --trace counts.json.gz
       snn-energy price counts.json.gz --hardware horowitz-45nm-int8
       snn-energy price counts.json.gz --method arithmetic+memory:outputs,aer --uncertainty
+      snn-energy price counts.json.gz --hardware sata-sim-int8 --batch 64
       snn-energy price part1.json part2.json --json --output report.json
     """
     form = chosen_format(format, json, output)
@@ -86,6 +97,10 @@ def price_command(
         from snn_energy.reporting.explained import explanation_key
 
         document |= explanation_key(trace)
+    if batch is not None:
+        from snn_energy.costing.timing.throughput import throughput_of
+
+        document["throughput"] = throughput_of(report.trace, prices, batch).to_dict()
     deliver(document, form, output)
 
 

@@ -41,8 +41,8 @@ def profile_command(
         str | None,
         typer.Argument(
             metavar="[CHECKPOINT]",
-            help="Checkpoint file or name of a shipped one (fashion-cnn), or an .onnx or .pt2 graph; with --model, a "
-            "plain state dict.",
+            help="Checkpoint file or name of a shipped one (fashion-cnn), or an .onnx, .nir or .pt2 graph; with "
+            "--model, a plain state dict.",
             show_default=False,
         ),
     ] = None,
@@ -90,6 +90,19 @@ def profile_command(
     time_steps: Annotated[
         int | None,
         typer.Option(metavar="T", help="Time steps; default: the network's own.", show_default=False),
+    ] = None,
+    convention: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Of a .nir file: how its equations become time steps: nir, exponential, snntorch, spikingjelly, norse "
+            "or sinabs; default: what the file says, or nir.",
+            show_default=False,
+        ),
+    ] = None,
+    dt: Annotated[
+        float | None,
+        typer.Option(metavar="SECONDS", help="Of a .nir file: the time step; default: the file's.", show_default=False),
     ] = None,
     batch_size: BatchSizeOption = 250,
     model: Annotated[
@@ -185,6 +198,7 @@ def profile_command(
       snn-energy profile fashion-cnn --encode rate --encode-steps 8 --layout TN
       snn-energy profile --model my_net:build --data nmnist --data-dir N --frames 10 --layout TN
       snn-energy profile my.onnx --data x.npy
+      snn-energy profile my.nir --data x.npy --layout TN --convention snntorch
       snn-energy profile fashion-cnn --until 1% --batch-size 50
       snn-energy profile fashion-cnn --crossover
       snn-energy profile fashion-cnn --ann my_net:build_ann --ann-weights ann.pt
@@ -221,7 +235,7 @@ def profile_command(
             prices = load_hardware(hardware)
             place = chosen_device(device)
 
-            from snn_energy.reporting.graphfile import is_graph_file
+            from snn_energy.reporting.graphfile import is_graph_file, is_nir_file
             from snn_energy.reporting.partial import Keeper
             from snn_energy.reporting.subject import (
                 DataRequest,
@@ -229,6 +243,7 @@ def profile_command(
                 checkpoint_subject,
                 factory_subject,
                 graph_subject,
+                nir_subject,
             )
 
             wanted = DataRequest(
@@ -245,10 +260,17 @@ def profile_command(
                 frames=frames,
                 bin_ms=bin_ms,
             )
+            is_nir = model is None and checkpoint is not None and is_nir_file(checkpoint)
+            if not is_nir and (convention is not None or dt is not None):
+                raise UsageError(
+                    f"--convention and --dt say how a .nir file is run (got {checkpoint or model}); leave them out"
+                )
             if model is not None:
                 subject = factory_subject(
                     model, wanted, weights=checkpoint, arguments=model_args, time_steps=time_steps, seed=seed
                 )
+            elif checkpoint is not None and is_nir:
+                subject = nir_subject(checkpoint, wanted, convention=convention, dt=dt, time_steps=time_steps)
             elif checkpoint is not None and is_graph_file(checkpoint):
                 if time_steps is not None:
                     raise UsageError(

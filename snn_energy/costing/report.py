@@ -67,7 +67,7 @@ class ReportRow:
         return self.mac_pj + self.ac_pj + self.neuron_pj + self.other_pj + (self.memory_pj or 0.0)
 
 
-def layer_row(layer: LayerCounts) -> ReportRow:
+def layer_report_row(layer: LayerCounts) -> ReportRow:
     """What every method reports of a projection: the counts as they are, no work and no energy yet."""
     return ReportRow(
         name=layer.name,
@@ -87,7 +87,7 @@ def layer_row(layer: LayerCounts) -> ReportRow:
     )
 
 
-def neuron_row(neuron: NeuronCounts) -> ReportRow:
+def neuron_report_row(neuron: NeuronCounts) -> ReportRow:
     """The same of a neuron layer."""
     return ReportRow(
         name=neuron.name,
@@ -125,7 +125,7 @@ class Report:
     latency: Latency | None = None
     """How long one inference takes; None on profiles without a [latency] table."""
     memory: MemoryUse | None = None
-    """Where each tensor lies and what moving it costs; None where the method leaves memory out."""
+    """Where each tensor lies and what moving it costs; None where the method does not tell."""
     ann: Report | None = None
     """An ANN on the same data, hardware and method, where `profile` was given one to compare with."""
 
@@ -153,7 +153,12 @@ class Report:
     def components_pj(self) -> Mapping[str, float]:
         """Energy by component, in the order of COMPONENTS; "memory" behind them where the method has it."""
         found = {name: sum(getattr(row, f"{name}_pj") for row in self.rows) for name in COMPONENTS}
-        return found if self.memory is None else {**found, MEMORY: sum(row.memory_pj or 0.0 for row in self.rows)}
+        return {**found, MEMORY: sum(row.memory_pj or 0.0 for row in self.rows)} if self.moves_data else found
+
+    @property
+    def moves_data(self) -> bool:
+        """Whether the method counts memory: `memory_pj` of the rows is a part of their energies."""
+        return self.memory is not None or any(row.memory_pj is not None for row in self.rows)
 
     @property
     def latency_cycles(self) -> int | None:
@@ -208,7 +213,7 @@ class Report:
         """One row for each layer and part; columns are the fields of `ReportRow` plus `energy_pj`."""
         import pandas as pd
 
-        columns = [field.name for field in fields(ReportRow) if self.memory is not None or field.name != "memory_pj"]
+        columns = [field.name for field in fields(ReportRow) if self.moves_data or field.name != "memory_pj"]
         table = [[getattr(row, name) for name in columns] + [row.energy_pj] for row in self.rows]
         return pd.DataFrame(table, columns=[*columns, "energy_pj"])
 

@@ -20,6 +20,8 @@ GAP = 2
 LEFT = 2
 """Columns that are aligned to the left."""
 
+ENERGIES = ("snn_energy_pj", "ann_energy_pj")
+
 LEGEND = (
     "Per inference. rate: share of operands that are not 0; crossover: the rate below which the SNN's layer, with the "
     "neurons behind it, needs less than the ANN's layer with its activation, all else as measured; margin: crossover "
@@ -46,7 +48,8 @@ def crossover_lines(document: Document, width: int = 80) -> list[StyledLine]:
         for number, row in enumerate(cells):
             lines.append((_aligned(row, sizes), "bold" if number in (0, len(cells) - 1) else ""))
     lines.append(("", ""))
-    lines += [(text, "dim") for text in textwrap.wrap(LEGEND, width)]
+    for note in _notes(document):
+        lines += [(text, "dim") for text in textwrap.wrap(note, width)]
     return lines
 
 
@@ -62,7 +65,19 @@ def crossover_markdown(document: Document) -> str:
         named = ((f"`{row[0]}`", *row[1:]) for row in rows)
         blocks.append(f"## Crossover {title}")
         blocks.append("\n".join(f"| {' | '.join(row)} |" for row in (headings, rule, *named)))
-    return "\n\n".join([*blocks, LEGEND]) + "\n"
+    return "\n\n".join([*blocks, *_notes(document)]) + "\n"
+
+
+def _notes(document: Document) -> list[str]:
+    """What the words mean, and what the quantised twin is."""
+    quantised = document.get("quantised")
+    if not quantised:
+        return [LEGEND]
+    told = (
+        f"{quantised['bits']}-bit quantised twin: {quantised['levels']} levels in place of every neuron, as many as T "
+        f"spikes tell apart; steps from the same data, with the SNN's weights; {quantised['note']}."
+    )
+    return [LEGEND, told]
 
 
 def _tables(document: Document) -> Iterator[tuple[str, list[Cells]]]:
@@ -72,7 +87,7 @@ def _tables(document: Document) -> Iterator[tuple[str, list[Cells]]]:
         raise DataError(f"{MISSING}; profile without --no-baseline, on hardware that prices mac and ac")
     for whole in crossover["baselines"]:
         layers = [item for item in crossover["layers"] if item["baseline"] == whole["baseline"]]
-        unit = energy_unit(max(whole["snn_energy_pj"], whole["ann_energy_pj"]))
+        unit = energy_unit(max([each[key] or 0 for each in layers for key in ENERGIES], default=whole[ENERGIES[0]]))
         yield (
             f"against the {baseline_name(document, whole['baseline'])}",
             [

@@ -108,6 +108,12 @@ LATENCY: Fields = {
     "assumptions": TEXTS,
 }
 LATENCY_ROW: Fields = {**TIMES, "name": TEXT, "passes": _or_null(WHOLE), "note": _or_null(TEXT)}
+THROUGHPUT: Fields = {
+    "batch": COUNT,
+    "cycles": _or_null(WHOLE),
+    **dict.fromkeys(("seconds", "inferences_per_second", "gain"), _or_null(SHARE)),
+    "missing": _or_null(TEXT),
+}
 
 MEMORY: Fields = {"assumptions": TEXTS}
 MEMORY_ROW: Fields = {
@@ -211,6 +217,7 @@ OPTIONAL: Mapping[str, Fields] = {
     "memory": MEMORY,
     "uncertainty": UNCERTAINTY,
     "latency": LATENCY,
+    "throughput": THROUGHPUT,
     "distribution": DISTRIBUTION,
     "stopping": STOPPING,
     "accuracy": ACCURACY,

@@ -54,6 +54,7 @@ def _floating(table: LayerTable, document: Document) -> str:
         r"  \centering",
         rf"  \caption{{{_caption(document)}}}",
         rf"  \label{{{_label(document)}}}",
+        r"  \smallskip",  # classes leave no room below a caption
         *_size(table),
         rf"  \begin{{tabular}}{{{_columns(table)}}}",
         r"    \toprule",

@@ -19,6 +19,7 @@ from snn_energy.reporting.figures.layers import layers_figure
 from snn_energy.reporting.figures.pareto import load_front, pareto_figure
 from snn_energy.reporting.figures.rates import rates_figure
 from snn_energy.reporting.figures.tornado import tornado_figure
+from snn_energy.reporting.figures.waterfall import load_explanation, waterfall_figure
 from snn_energy.reporting.style import SCREEN, Style, figure_suffix, rendered, unknown
 
 if TYPE_CHECKING:
@@ -76,6 +77,12 @@ KINDS: dict[str, Kind] = {
         figure=tornado_figure,
         shows="what the published range of each price does to the energy",
         needs="report.json, made with --uncertainty",
+    ),
+    "waterfall": Kind(
+        figure=waterfall_figure,
+        shows="what leads from the lowest published method to the highest",
+        needs="explain.json, from: snn-energy explain ... --json",
+        reads=load_explanation,
     ),
 }
 """Name of a kind -> the kind. To add one: a function from a document and a style to a figure, and a row here."""

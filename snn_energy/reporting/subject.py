@@ -201,6 +201,42 @@ def graph_subject(path: str, data: DataRequest, *, trust: bool = False) -> Subje
     )
 
 
+def nir_subject(
+    path: str,
+    data: DataRequest,
+    *,
+    convention: str | None = None,
+    dt: float | None = None,
+    time_steps: int | None = None,
+) -> Subject:
+    """A NIR graph: a .nir file; `convention`, `dt` and `time_steps` as in `nirgraph.load_nir`.
+
+    Raises:
+        UsageError: no data are named, or options that NIR does not know.
+        DataError: a file that cannot be used.
+    """
+    from snn_energy.nirgraph import load_nir
+
+    network = load_nir(path, convention=convention, dt=dt, time_steps=time_steps)
+    network.layout = data.layout
+    spec = written_input(network.properties, path)
+    source = data.source or network.properties.get("snn_energy.dataset")
+    if source is None:
+        raise UsageError(f"{path} needs --data: a data set ({', '.join(source_names())}), file or folder")
+    wanted = None if data.image_size is None else _parse_size(data.image_size)
+    shape = wanted if spec is None else spec.shape
+    resize = data.resize or wanted is not None
+    images, describe = _load(data, source, shape, written_classes(network.properties), resize=resize)
+    return Subject(
+        model=network.eval(),
+        name=Path(path).name,
+        checkpoint=Path(path).name,
+        images=images,
+        spec=spec,
+        describe=describe,
+    )
+
+
 def factory_subject(
     factory: str,
     data: DataRequest,

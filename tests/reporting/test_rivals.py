@@ -250,6 +250,14 @@ def test_the_tables_fit(document, width):
         assert any(re.match(pattern, line) for line in lines), (item["layer"], shown)
 
 
+def test_the_quantised_twin_is_explained_below(document):
+    told = " ".join(text for text, _ in crossover_lines(document, 80))
+    assert "2-bit quantised twin: 4 levels in place of every neuron" in told
+    assert document["quantised"]["note"] in told
+    alone = {**document, "quantised": None}
+    assert "in place of every neuron" not in " ".join(text for text, _ in crossover_lines(alone, 80))
+
+
 def test_long_names_lose_their_front(document):
     value = copy.deepcopy(plain(document))
     for item in value["crossover"]["layers"]:
