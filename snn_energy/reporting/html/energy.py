@@ -11,7 +11,7 @@ from snn_energy.reporting.html.elements import Element, tag
 from snn_energy.reporting.html.entries import Entry, entries
 from snn_energy.reporting.html.pieces import bar, bars, key, keys, section, stacked
 from snn_energy.reporting.layout import energy_text, share_text
-from snn_energy.reporting.numbers import SHARE_DECIMALS, apportion
+from snn_energy.reporting.numbers import ENERGY_DECIMALS, SHARE_DECIMALS, apportion, energy_unit
 
 LARGEST = 40
 """Layers drawn; the others of a larger network are one bar, and the table below lists them all."""
@@ -23,7 +23,11 @@ def energy_section(document: Document) -> Element | None:
     whole = sum((entry.energy_pj for entry in found), Fraction())
     if not whole:
         return None
-    totals = {key: sum(entry.steps[key] for entry in found) for key, _ in COMPONENTS}
+    parts = [sum((entry.energies_pj[key] for entry in found), Fraction()) for key, _ in COMPONENTS]
+    size = energy_unit(whole)[1]
+    # As the sentence on the energy rounds them, and not the sums of the rounded layers.
+    rounded = apportion([part / size * 10**ENERGY_DECIMALS for part in parts])
+    totals = {key: steps for (key, _), steps in zip(COMPONENTS, rounded, strict=True)}
     shares = dict(zip(totals, _shares(found, whole), strict=True))
     used = [(key, label) for key, label in COMPONENTS if totals[key] or shares[key]]
     overall = [

@@ -10,7 +10,7 @@ from typing import Any
 from snn_energy.reporting.document import Document
 from snn_energy.reporting.html.elements import Child, Element, tag
 from snn_energy.reporting.html.pieces import Mark, bar, bars, figure, grid, place, section, strip
-from snn_energy.reporting.numbers import ENERGY_DECIMALS, ENERGY_UNITS, energy_unit, fixed, nearest, ratio, short
+from snn_energy.reporting.numbers import ENERGY_DECIMALS, energy_unit, fixed, nearest, ratio, short
 
 COUNTS = (
     ("first_layer", "layer 1"), ("padding", "padding"), ("attention", "attention"), ("neurons", "neurons"),
@@ -63,7 +63,8 @@ def _dots(priced: Sequence[Mapping[str, Any]], document: Document) -> Element:
         dot = tag("circle", tag("title", tip), class_=f"mark dot {style}", cx=at, cy="50%", r="5")
         return bar(one["method"] + ("*" if one["partial"] else ""), strip([], tip, lines, dot), text)
 
-    ends = f"{_energy(10.0**low)} at the left edge, {_energy(10.0**high)} at the right, ten times from line to line"
+    left, right = (f"{10.0**end / size:g} {name}" for end in (low, high) for name, size in [energy_unit(10.0**end)])
+    ends = f"{left} at the left edge, {right} at the right, ten times from line to line"
     remarks = ["Filled: this report."] if own else []
     remarks += ["* not complete: see below."] if any(one["partial"] for one in priced) else []
     return figure(
@@ -159,7 +160,6 @@ def _rule(step: Mapping[str, Any], other: str) -> list[Child]:
 
 
 def _energy(pj: float) -> str:
-    """Four significant digits are more than any of these methods is worth; powers of ten are written without zeros."""
-    name, size = energy_unit(pj) if pj < 10**15 else ENERGY_UNITS[-1]
-    value = pj / size
-    return f"{value:.4g} {name}"
+    """Four significant digits, more than any of these methods is worth."""
+    name, size = energy_unit(pj)
+    return f"{format(pj / size, '#.4g').rstrip('.')} {name}"

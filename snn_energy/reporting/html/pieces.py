@@ -48,7 +48,7 @@ def place(share: float) -> str:
     return f"{100 * share:.2f}".rstrip("0").rstrip(".") + "%"
 
 
-def strip(marks: Iterable[Mark], label: str, *behind: Child) -> Element:
+def strip(marks: Iterable[Mark], label: str, *behind: Child, above: Child = None) -> Element:
     """Marks side by side on one line, as wide as there is room; `label` says the same in words."""
     return tag(
         "svg",
@@ -60,6 +60,7 @@ def strip(marks: Iterable[Mark], label: str, *behind: Child) -> Element:
             )
             for mark in marks
         ),
+        above,
         class_="strip", role="img", aria_label=label,
     )  # fmt: skip
 

@@ -99,7 +99,7 @@ def _distribution(spread: Mapping[str, Any]) -> Element:
         for name, field in SAMPLED
     ]  # fmt: skip
     label = "; ".join(f"{name} {energy(spread[field], unit)}" for name, field in SAMPLED)
-    drawing = strip(marks, label, ground(), lines)
+    drawing = strip(marks, label, ground(), above=lines)
     return figure(
         "Samples",
         f"Energy of single inferences over {spread['samples']:,} samples: {label}.",
