@@ -8,13 +8,33 @@ from typing import Annotated, Any
 
 import typer
 
-from snn_energy.cli import explain, export, hardware, pareto, plot, price, profile, report, selftest, sensitivity, train
+from snn_energy.cli import (
+    check,
+    compare,
+    diff,
+    explain,
+    export,
+    hardware,
+    lint,
+    pareto,
+    plot,
+    price,
+    profile,
+    report,
+    selftest,
+    sensitivity,
+    train,
+)
 from snn_energy.cli.group import Group, RootGroup
 
 COMMANDS: Mapping[str, Callable[..., Any] | typer.Typer] = {
     "profile": profile.profile_command,
     "price": price.price_command,
     "explain": explain.explain_command,
+    "compare": compare.compare_command,
+    "diff": diff.diff_command,
+    "check": check.check_command,
+    "lint": lint.lint_command,
     "train": train.train_command,
     "sensitivity": sensitivity.sensitivity_command,
     "pareto": pareto.pareto_command,

@@ -35,6 +35,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "selftest": {"counting", "models"},
     "tuning": {"counting", "hardware", "costing", "models"},
     "reporting": {"counting", "hardware", "costing", "baselines", "models", "training", "inputs"},
+    "workflow": {"counting", "hardware", "costing", "baselines", "models", "training", "inputs", "reporting", "tuning"},
     "cli": {
         "counting",
         "hardware",
@@ -47,6 +48,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "reporting",
         "selftest",
         "tuning",
+        "workflow",
     },
     "__main__": {"cli"},
 }

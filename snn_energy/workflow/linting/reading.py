@@ -1,0 +1,194 @@
+"""A table of a paper as one record, from CSV, Markdown, LaTeX or TOML; everything around it is kept as text.
+
+| format | the table                                             | the text                                        |
+|--------|-------------------------------------------------------|-------------------------------------------------|
+| csv    | the lines; commas, semicolons or tabs                 | lines that begin with #                         |
+| md     | the first table of pipes                              | everything else                                 |
+| tex    | the first tabular (tabular*, tabularx, array)         | everything else, comments too                   |
+| toml   | `[[rows]]`, keys are headings                         | other texts; `[assumptions]` states each by key |
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+import tomllib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from snn_energy.errors import DataError, UsageError
+
+SUFFIXES = (".csv", ".md", ".tex", ".toml")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PaperTable:
+    """Headings, rows of as many cells, and what is said around them."""
+
+    name: str
+    headings: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    text: str = ""
+    stated: Mapping[str, str] = field(default_factory=dict)
+    """Assumptions by key, of TOML files."""
+
+
+def read_table(path: str | Path, notes: str = "") -> PaperTable:
+    """Read the table in a file; `notes` is further text about it, like the paper's section on energy.
+
+    Raises:
+        UsageError: another suffix.
+        DataError: no such file, or no table in it.
+    """
+    path = Path(path)
+    reader = _READERS.get(path.suffix.lower())
+    if reader is None:
+        raise UsageError(f"{path}: a table's name must end in {', '.join(SUFFIXES)} (got {path.suffix!r})")
+    table = reader(read_text(path), str(path))
+    if not table.rows:
+        raise DataError(f"{path}: expected a table with headings and at least one row below (got none); check the file")
+    return PaperTable(
+        name=path.name,
+        headings=table.headings,
+        rows=table.rows,
+        text=f"{table.text}\n{notes}",
+        stated=table.stated,
+    )
+
+
+def read_text(path: Path) -> str:
+    """The text of a file; DataError where there is none."""
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file; check its name") from None
+    except UnicodeDecodeError:
+        raise DataError(f"{path}: expected text (got bytes that are no UTF-8); save it as UTF-8") from None
+    except OSError as problem:
+        raise DataError(f"{path}: cannot read this file ({problem.strerror}); check its rights") from None
+
+
+def _made(where: str, lines: Sequence[Sequence[str]], text: str) -> PaperTable:
+    """A table whose rows all have as many cells as the headings; short ones are filled with empty cells."""
+    headings = tuple(lines[0]) if lines else ()
+    rows = []
+    for line in lines[1:]:
+        if len(line) > len(headings):
+            raise DataError(
+                f"{where}: the row {' | '.join(line)[:60]!r} has {len(line)} cells (expected {len(headings)}, as in the "
+                "headings); correct it"
+            )
+        rows.append((*line, *[""] * (len(headings) - len(line))))
+    return PaperTable(name=where, headings=headings, rows=tuple(rows), text=text)
+
+
+def _csv(text: str, where: str) -> PaperTable:
+    lines = text.splitlines()
+    said = [line.lstrip("# ") for line in lines if line.startswith("#")]
+    body = [line for line in lines if line.strip() and not line.startswith("#")]
+    mark = max(",;\t", key=body[0].count) if body else ","
+    cells = [[cell.strip() for cell in row] for row in csv.reader(body, delimiter=mark)]
+    return _made(where, cells, "\n".join(said))
+
+
+def _md(text: str, where: str) -> PaperTable:
+    lines = text.splitlines()
+    first = next((i for i, line in enumerate(lines) if line.lstrip().startswith("|")), None)
+    if first is None:
+        return _made(where, [], text)
+    last = first
+    while last < len(lines) and lines[last].lstrip().startswith("|"):
+        last += 1
+    cells = [[cell.strip() for cell in re.split(r"(?<!\\)\|", line.strip().strip("|"))] for line in lines[first:last]]
+    body = [row for row in cells if not all(re.fullmatch(r":?-+:?", cell) for cell in row)]
+    cleaned = [[re.sub(r"\*\*|__|`|\\(?=[|_*])", "", cell) for cell in row] for row in body]
+    return _made(where, cleaned, "\n".join([*lines[:first], *lines[last:]]))
+
+
+_TABULAR = re.compile(r"\\begin\{(tabular[x*]?|array)\}(.*?)\\end\{\1\}", re.DOTALL)
+_RULE = re.compile(
+    r"\\(toprule|midrule|bottomrule|hline|[ch]?line\{[^}]*\}|cmidrule(\([^)]*\))?\{[^}]*\})(\[[^\]]*\])?"
+)
+_PLAIN: tuple[tuple[re.Pattern[str], str], ...] = tuple(
+    (re.compile(pattern), into)
+    for pattern, into in (
+        (r"\\multirow\*?(\[[^\]]*\])?\{[^{}]*\}(\[[^\]]*\])?\{[^{}]*\}", ""),
+        (r"\\(textmu|mu|upmu)(\{\})?(?![a-zA-Z])\s?", "µ"),
+        (r"\\times(?![a-zA-Z])", "×"),
+        (r"\\pm(?![a-zA-Z])", "±"),
+        (r"\\(cite|citep|citet|ref|label|footnote|tnote)\*?(\[[^\]]*\])*\{[^{}]*\}", ""),
+        (r"\\([%&_#$])", r"\1"),
+        (r"\\[,;:! ]", " "),
+        (r"\\[a-zA-Z]+\*?", ""),
+        (r"[{}$]", ""),
+        (r"~", " "),
+    )
+)
+
+
+def _tex(text: str, where: str) -> PaperTable:
+    found = _TABULAR.search(text)
+    if found is None:
+        return _made(where, [], text)
+    around = text[: found.start()] + text[found.end() :]
+    body = re.sub(r"(?<!\\)%.*", "", _after_columns(found[2]))
+    parts = [_RULE.sub("", part).strip() for part in re.split(r"\\\\(?:\[[^\]]*\])?", body)]
+    lines = [_tex_cells(part) for part in parts if part]
+    return _made(where, lines, latex_words(around))
+
+
+def _after_columns(body: str) -> str:
+    """What follows the arguments of a tabular: its width and its columns."""
+    rest = body.lstrip()
+    while rest.startswith(("{", "[")):
+        depth = end = 0
+        for end, letter in enumerate(rest):
+            depth += (letter in "{[") - (letter in "}]")
+            if not depth:
+                break
+        rest = rest[end + 1 :].lstrip()
+    return rest
+
+
+def _tex_cells(part: str) -> list[str]:
+    cells: list[str] = []
+    for cell in re.split(r"(?<!\\)&", part):
+        wide = re.match(r"\s*\\multicolumn\{(\d+)\}\{(?:[^{}]|\{[^{}]*\})*\}(.*)", cell, re.DOTALL)
+        cells.append(latex_words(wide[2] if wide else cell))
+        cells += [""] * (int(wide[1]) - 1 if wide else 0)
+    return cells
+
+
+def latex_words(text: str) -> str:
+    """LaTeX as plain words, as far as a search for words and numbers needs."""
+    for pattern, into in _PLAIN:
+        text = pattern.sub(into, text)
+    return re.sub(r"[ \t]+", " ", text).strip()
+
+
+def _toml(text: str, where: str) -> PaperTable:
+    try:
+        value = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as problem:
+        raise DataError(f"{where}: not TOML ({problem}); correct it") from None
+    rows = value.get("rows", [])
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise DataError(f"{where}: rows must be tables, each under [[rows]] (got {type(rows).__name__})")
+    stated = value.get("assumptions", {})
+    if not isinstance(stated, dict):
+        raise DataError(f"{where}: assumptions must be a table, under [assumptions] (got {type(stated).__name__})")
+    headings = list(dict.fromkeys(key for row in rows for key in row))
+    cells = [[_written(row.get(key, "")) for key in headings] for row in rows]
+    said = [str(text) for key, text in value.items() if key not in ("rows", "assumptions")]
+    made = _made(where, [headings, *cells] if rows else [], "\n".join(said))
+    words = {str(key): _written(each) for key, each in stated.items()}
+    return PaperTable(name=where, headings=made.headings, rows=made.rows, text=made.text, stated=words)
+
+
+def _written(value: Any) -> str:
+    return repr(value) if isinstance(value, float) else str(value)
+
+
+_READERS: Mapping[str, Callable[[str, str], PaperTable]] = dict(zip(SUFFIXES, (_csv, _md, _tex, _toml), strict=True))
