@@ -97,6 +97,7 @@ def _list(rules: Sequence[Rule], *, as_json: bool) -> None:
 def lint_lines(claims: Claims, found: Sequence[Broken], width: int) -> list[tuple[str, str]]:
     """What was read, then each broken rule with its places, why it matters, and where to read on."""
     from snn_energy.workflow.linting.columns import COLUMN_NAMES
+    from snn_energy.workflow.linting.rules import SILENT
 
     prices = claims.prices
     read = ", ".join(f"{COLUMN_NAMES.get(role, role)}: {column.heading!r}" for role, column in claims.columns.items())
@@ -112,7 +113,7 @@ def lint_lines(claims: Claims, found: Sequence[Broken], width: int) -> list[tupl
     lines += [("", ""), (head, "dim"), *((text, "") for text in rest)]
     for one in found:
         lines += [("", ""), (f"{one.rule.name} ({one.rule.kind})", "yellow")]
-        texts = [f"{where}: {what}" for where, what in one.findings]
+        texts = [f"{where}: {what}" for where, what in one.findings if what != SILENT]
         texts += [f"asked: {one.rule.asks}", f"why: {one.rule.why}", f"see: {one.rule.reference}"]
         for text in texts:
             wrapped = textwrap.wrap(

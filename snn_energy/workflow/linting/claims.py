@@ -78,13 +78,15 @@ class Claims:
     rows: tuple[Claim, ...]
     prices: Prices
     words: str
-    """Headings, names, text and stated assumptions in lower case, for searching."""
+    """Headings, text and stated assumptions in lower case, for searching."""
+    cells: str
+    """The rows, likewise: names of methods in them state no assumption."""
     hardware: Hardware | None
     """A shipped profile that the table names."""
 
-    def says(self, pattern: str) -> bool:
-        """Whether the words match."""
-        return re.search(pattern, self.words) is not None
+    def says(self, pattern: str, *, cells: bool = False) -> bool:
+        """Whether the words match, or the rows if asked for."""
+        return any(re.search(pattern, text) for text in (self.words, *([self.cells] if cells else [])))
 
     def states(self, *keys: str) -> bool:
         """Whether a TOML file states one of these assumptions."""
@@ -106,7 +108,7 @@ def claims_of(table: PaperTable) -> Claims:
     columns = columns_of(table)
     stated = "\n".join(f"{key}: {value}" for key, value in table.stated.items())
     cells = "\n".join(" | ".join(row) for row in table.rows)
-    words = "\n".join([" | ".join(table.headings), cells, table.text, stated]).lower()
+    words = "\n".join([" | ".join(table.headings), table.text, stated]).lower()
     hardware = _named_hardware(table, words)
     return Claims(
         table=table,
@@ -114,6 +116,7 @@ def claims_of(table: PaperTable) -> Claims:
         rows=tuple(_claim(number, row, columns, table) for number, row in enumerate(table.rows, 1)),
         prices=_prices(f"{' | '.join(table.headings)}\n{table.text}\n{stated}", table, hardware),
         words=words,
+        cells=cells.lower(),
         hardware=hardware,
     )
 
@@ -173,7 +176,7 @@ def _rate(rate: str, sparsity: str, columns: dict[str, Column]) -> Interval | No
 
 
 def _prices(text: str, table: PaperTable, hardware: Hardware | None) -> Prices:
-    found = {action: price for action, price in _stated_prices(text)}
+    found = dict(_stated_prices(text))
     usual = load_hardware(USUAL_HARDWARE)
     base = hardware if hardware is not None and {"mac", "ac"} <= set(hardware.energy_pj) else usual
     by_key = {action: table.stated.get(f"{action}_pj") for action in ("mac", "ac")}

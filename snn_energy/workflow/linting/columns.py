@@ -18,7 +18,7 @@ ROLES: tuple[tuple[str, str], ...] = (
     ("rate", r"(spik|fir)[a-z]* *(rate|act)|^rates?\b|\bfr\b|\bsfr\b|activity|nonzero"),
     ("time_steps", r"^#? ?t$|time ?steps?|^steps$|\bt ?\(steps\)"),
     ("dense_macs", r"dense|(^|[^a-z])ann.*(macs?|ops|flops)|(macs?|ops|flops).*[^a-z]ann|op ?ann"),
-    ("acs", r"\b#?[kmgt]?acs?\b(?!c)|\badd(s|itions)?\b|[kmgt]?\bs(yn)?ops?\b|[kmgt]sops?|syn\w* ?op|synops|op ?snn"),
+    ("acs", r"\b#?[kgt]?acs?\b|\badd(s|itions)?\b|[kmgt]?\bs(yn)?ops?\b|[kmgt]sops?|syn\w* ?op|synops|op ?snn"),
     ("macs", r"\b#?[kmgt]?macs?\b|mult"),
     ("flops", r"flops?"),
     ("ops", r"\b[kmgt]?ops?\b|operations"),

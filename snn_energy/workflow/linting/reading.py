@@ -77,8 +77,8 @@ def _made(where: str, lines: Sequence[Sequence[str]], text: str) -> PaperTable:
     for line in lines[1:]:
         if len(line) > len(headings):
             raise DataError(
-                f"{where}: the row {' | '.join(line)[:60]!r} has {len(line)} cells (expected {len(headings)}, as in the "
-                "headings); correct it"
+                f"{where}: the row {' | '.join(line)[:60]!r} has {len(line)} cells (expected {len(headings)}, as in "
+                "the headings); correct it"
             )
         rows.append((*line, *[""] * (len(headings) - len(line))))
     return PaperTable(name=where, headings=headings, rows=tuple(rows), text=text)
@@ -143,13 +143,18 @@ def _after_columns(body: str) -> str:
     """What follows the arguments of a tabular: its width and its columns."""
     rest = body.lstrip()
     while rest.startswith(("{", "[")):
-        depth = end = 0
-        for end, letter in enumerate(rest):
-            depth += (letter in "{[") - (letter in "}]")
-            if not depth:
-                break
-        rest = rest[end + 1 :].lstrip()
+        rest = rest[_closing(rest) + 1 :].lstrip()
     return rest
+
+
+def _closing(text: str) -> int:
+    """Where the bracket that a text begins with is closed; its last place where it is not."""
+    depth = 0
+    for place, letter in enumerate(text):
+        depth += (letter in "{[") - (letter in "}]")
+        if not depth:
+            return place
+    return len(text) - 1
 
 
 def _tex_cells(part: str) -> list[str]:

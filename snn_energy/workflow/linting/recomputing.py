@@ -104,8 +104,8 @@ def operations(claims: Claims) -> Iterator[Finding]:
         if steps > 1 and once.meets(row.acs):
             yield (
                 row.where,
-                f"ACs = rate x MACs without T = {steps} ({_count(once)}; with T {_count(full)}): say whether the rate is "
-                "per time step or per inference",
+                f"ACs = rate x MACs without T = {steps} ({_count(once)}; with T {_count(full)}): "
+                "say whether the rate is per time step or per inference",
             )
         else:
             yield row.where, f"rate x T x MACs = {_count(full)}, printed {_count(row.acs)} ACs"
@@ -180,7 +180,7 @@ def no_macs(claims: Claims) -> Iterator[Finding]:
 
 def _energy(found: Interval) -> str:
     unit, size = energy_unit(found.middle)
-    return f"{float(found.middle / size):.4g} {unit}"
+    return f"{float(found.middle / size):#.4g} {unit}"
 
 
 def _count(found: Interval) -> str:

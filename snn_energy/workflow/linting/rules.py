@@ -22,7 +22,7 @@ FORMAT = 1
 """Version of the JSON form."""
 
 Kind = Literal["unsaid", "contradiction"]
-EVERYWHERE = "the table"
+EVERYWHERE, SILENT = "the table", "says nothing of it"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,13 +76,20 @@ def _always(claims: Claims) -> bool:  # noqa: ARG001 (the signature of all condi
 
 
 def _unsaid(
-    pattern: str, keys: Sequence[str], applies: Callable[[Claims], bool] = _always, column: str = ""
+    pattern: str,
+    keys: Sequence[str],
+    applies: Callable[[Claims], bool] = _always,
+    column: str = "",
+    *,
+    cells: bool = False,
 ) -> Callable[[Claims], Iterator[Finding]]:
-    """Finds what no word, no key and no column says."""
+    """Finds what no word, no key and no column says; `cells` counts the words in the rows as well."""
 
     def find(claims: Claims) -> Iterator[Finding]:
-        if applies(claims) and not (claims.states(*keys) or column in claims.columns or claims.says(pattern)):
-            yield EVERYWHERE, "says nothing of it"
+        if applies(claims) and not (
+            claims.states(*keys) or column in claims.columns or claims.says(pattern, cells=cells)
+        ):
+            yield EVERYWHERE, SILENT
 
     return find
 
@@ -123,7 +130,7 @@ def _time_steps(claims: Claims) -> Iterator[Finding]:
         return
     bare = [row for row in claims.spiking if row.time_steps is None]
     if bare and len(bare) == len(claims.spiking) and not claims.says(r"\bt ?= ?\d|time ?steps?"):
-        yield EVERYWHERE, "says nothing of it"
+        yield EVERYWHERE, SILENT
     elif bare and len(bare) < len(claims.spiking):
         yield "; ".join(row.where for row in bare[:3]), "no T, though other rows have one"
 
@@ -204,7 +211,7 @@ RULES: tuple[Rule, ...] = (
         kind="unsaid",
         asks="whether operations at padded borders count",
         why="padding adds operations that never touch a pixel: 9,216 instead of 7,744 for 16 3x3 kernels on 8x8",
-        see="sheet:lemaire-2022",
+        see="this package's README, What is counted",
         find=_unsaid(r"padd|border|boundar", ("borders", "padding")),
     ),
     Rule(
@@ -244,7 +251,7 @@ RULES: tuple[Rule, ...] = (
         why="it is the larger part on most machines, and an SNN reads weights and potentials anew at each step",
         see="sheet:dampfhoffer-2022",
         find=_unsaid(
-            r"memory|s?ram\b|data movement|arithmetic (only|alone)|compute[- ](only|energy)|cache", ("memory",)
+            r"memory|\b[sd]?ram\b|data movement|arithmetic (only|alone)|compute[- ](only|energy)|cache", ("memory",)
         ),
     ),
     Rule(
@@ -262,9 +269,10 @@ RULES: tuple[Rule, ...] = (
         why="an 8-bit MAC costs a twentieth of a 32-bit one, and a T-step SNN rivals an ANN of log2(T + 1) bits",
         see="sheet:bit-budget",
         find=_unsaid(
-            r"\b(fp|int|bf)-?\d+|\d+ ?-?bits?\b|bit ?width|full precision|single precision|floating[- ]point|quanti[sz]",
+            r"\b(fp|int|bf)-?\d+|\d+ ?-?bits?\b|bit ?width|(full|single) precision|floating[- ]point|quanti[sz]",
             ("bits", "weight_bits", "datatype", "precision"),
             column="bits",
+            cells=True,
         ),
     ),
     Rule(
@@ -278,6 +286,7 @@ RULES: tuple[Rule, ...] = (
             r"zero[- ]skipping|dense ann|quanti[sz]ed ann|iso-?",
             ("baseline", "ann", "baseline_kind"),
             _has_baseline,
+            cells=True,
         ),
     ),
     Rule(
@@ -305,7 +314,7 @@ RULES: tuple[Rule, ...] = (
         kind="contradiction",
         asks="the rate enters once: either in the ACs, or in the energy",
         why="ACs = rate x T x MACs hold the rate; multiplied by it again, the energy is too small by the rate",
-        see="Front. Neurosci. 17:1091097, 2023, Table 3 (PMC10242054), where a published ratio of 273.77 is 37.4 without it",
+        see="Front. Neurosci. 17:1091097, 2023, Table 3 (PMC10242054): a ratio of 273.77 that is 37.4 without it",
         find=recomputing.rates_twice,
     ),
     Rule(
