@@ -23,6 +23,7 @@ from snn_energy.cli import (
     report,
     selftest,
     sensitivity,
+    sweep,
     train,
 )
 from snn_energy.cli.group import Group, RootGroup
@@ -37,6 +38,7 @@ COMMANDS: Mapping[str, Callable[..., Any] | typer.Typer] = {
     "lint": lint.lint_command,
     "train": train.train_command,
     "sensitivity": sensitivity.sensitivity_command,
+    "sweep": sweep.sweep_command,
     "pareto": pareto.pareto_command,
     "plot": plot.plot_command,
     "report": report.report_command,

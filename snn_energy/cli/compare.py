@@ -103,7 +103,7 @@ def compare_command(
     from snn_energy.hardware import load_hardware
 
     profiles = [load_hardware(name) for name in hardware or ()]
-    _refuse_twice(profiles)
+    refuse_twice(profiles)
 
     from snn_energy.reporting.subject import DataRequest
     from snn_energy.tuning.variants import Variant
@@ -146,7 +146,12 @@ def _variants(time_steps: str | None, bits: str | None) -> tuple[list[int | None
     return steps or [None], weights(bits, "--bits") or [None]
 
 
-def _refuse_twice(profiles: Sequence[Hardware]) -> None:
+def refuse_twice(profiles: Sequence[Hardware]) -> None:
+    """Refuse a profile that is given twice: its table would come twice.
+
+    Raises:
+        UsageError: there is one.
+    """
     from snn_energy.errors import UsageError
 
     names = [profile.name for profile in profiles]

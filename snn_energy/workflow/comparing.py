@@ -22,7 +22,7 @@ def grid_of(lines: Sequence[Line]) -> Grid:
     time_unit, time_size = _time_unit(slow)
 
     columns: list[tuple[str, str | None, bool, Cell]] = [
-        ("source", None, True, lambda line: line.name),
+        ("source", None, len({line.name for line in lines}) > 1 or len(lines) == 1, lambda line: line.name),
         ("T", None, True, lambda line: MISSING if line.time_steps is None else str(line.time_steps)),
         ("weights", None, any(line.weights != "own" for line in lines), lambda line: line.weights),
         ("sparsity", None, any(line.sparsity is not None for line in lines), lambda line: _plain(line.sparsity)),

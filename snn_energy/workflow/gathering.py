@@ -19,7 +19,7 @@ from snn_energy.reporting.assessment import DENSE, ZERO_SKIPPING, Assessment
 from snn_energy.reporting.document import Document, load_document
 from snn_energy.reporting.subject import DataRequest, Subject, checkpoint_subject, graph_subject
 from snn_energy.tuning.variants import Variant, applied
-from snn_energy.workflow.lines import Line, line_of
+from snn_energy.workflow.lines import Line, line_of, without_energy
 from snn_energy.workflow.sources import Kind, kind_of, short_names
 
 OWN = Variant()
@@ -160,11 +160,8 @@ def _measured(
         here = profile or request.hardware[place]
         document = repriced(assessment, here, method).to_dict()
         line = line_of(document, source.name, weights=variant.weights or "own")
-        if profile is None:  # priced as if nothing were rounded, these energies would be another network's
-            line = replace(
-                line, energy_pj=None, energy_upper_pj=None, ratio=None, ratio_zero_skipping=None, cycles=None,
-                seconds=None,
-            )  # fmt: skip
+        if profile is None:
+            line = without_energy(line)
         yield place, line
 
 

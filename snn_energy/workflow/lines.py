@@ -7,7 +7,7 @@ neurons together: spikes / neuron updates, per neuron and time step.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
@@ -128,6 +128,13 @@ def line_of(document: Document, name: str, **changes: Any) -> Line:
         "complete": document["coverage"].get("complete", True) is True and not document.get("unpriced"),
     }
     return Line(**(fields | changes))
+
+
+def without_energy(line: Line) -> Line:
+    """The line of weights that no profile prices: priced as they were, they would be another network's energy."""
+    return replace(
+        line, energy_pj=None, energy_upper_pj=None, ratio=None, ratio_zero_skipping=None, cycles=None, seconds=None
+    )
 
 
 def _ratio(document: Document, method: str) -> float | None:

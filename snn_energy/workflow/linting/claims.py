@@ -155,7 +155,7 @@ def _claim(number: int, row: Sequence[str], columns: dict[str, Column], table: P
         dense_macs=count(cell("dense_macs"), columns["dense_macs"]) if "dense_macs" in columns else None,
         rate=_rate(cell("rate"), cell("sparsity"), columns),
         time_steps=steps,
-        ratio=found.value if (found := quantity(cell("ratio"))) and found.word != "%" else None,
+        ratio=read.value if (read := quantity(cell("ratio"))) and read.word != "%" else None,
     )
 
 
