@@ -225,7 +225,7 @@ def compare_lines(tables: Sequence[Sequence[Line]], names: Sequence[str], width:
         shown += [("", "")] * bool(shown)
         shown += [(text, "bold") for text in prose(_title(lines, name), width)]
         grid = grid_of(lines)
-        head, *rest = table_lines(grid.headings, grid.marked(), width, left=grid.left)
+        head, *rest = table_lines(*grid.marked(), width, left=grid.left)
         shown += [(head, "dim"), *((text, "") for text in rest), ("", "")]
         shown += [(text, "dim") for remark in remarks(lines, name) for text in prose(remark, width)]
     return shown

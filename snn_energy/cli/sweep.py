@@ -256,7 +256,7 @@ def sweep_lines(document: Mapping[str, Any], width: int) -> list[tuple[str, str]
     shown = [(text, "bold") for text in prose(title, width)]
     for name, lines in zip(document["hardware"], lines_of(document), strict=True):
         grid = grid_of(lines)
-        head, *rest = table_lines(grid.headings, grid.marked(), width, left=grid.left)
+        head, *rest = table_lines(*grid.marked(), width, left=grid.left)
         shown += [("", ""), (name, "bold"), (head, "dim"), *((text, "") for text in rest), ("", "")]
         shown += [(text, "dim") for remark in remarks(lines, name) for text in prose(remark, width)]
     return shown

@@ -23,12 +23,15 @@ class Grid:
     """Row and column of the cells to mark."""
     left: int = 1
 
-    def marked(self) -> list[list[str]]:
-        """Rows whose best cells end in an asterisk."""
-        return [
-            [f"{cell}*" if (i, k) in self.best else cell for k, cell in enumerate(row)]
+    def marked(self) -> tuple[list[str], list[list[str]]]:
+        """Headings and rows as plain text: best cells end in an asterisk, the others of their column in a blank."""
+        starred = {k for _, k in self.best}
+        headings = [f"{heading} " if k in starred else heading for k, heading in enumerate(self.headings)]
+        rows = [
+            [f"{cell}{'*' if (i, k) in self.best else ' '}" if k in starred else cell for k, cell in enumerate(row)]
             for i, row in enumerate(self.rows)
         ]
+        return headings, rows
 
 
 def markdown_grid(grid: Grid) -> str:
