@@ -49,7 +49,9 @@ def grid_of(lines: Sequence[Line]) -> Grid:
 def remarks(lines: Sequence[Line], hardware: str) -> list[str]:
     """What a reader must know: the marks, unlike assumptions, work without a price, profiles of other data types."""
     unlike = differences(lines)
-    said = ["Per inference; rate: spikes per neuron and time step; ANN/: energy of the dense ANN twin over this one's."]
+    said = ["Per inference; rate: spikes per neuron and time step."]
+    if any(line.ratio is not None for line in lines):
+        said.append("ANN/: energy of the dense ANN twin over this one's.")
     if len(lines) > 1:
         said.append(
             f"Nothing is called best, because these differ in {'; '.join(unlike)}."
