@@ -16,7 +16,9 @@ from __future__ import annotations
 import hashlib
 import json
 import multiprocessing
+import os
 import signal
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -264,7 +266,7 @@ def run_cells(job: Job, done: Cells, jobs: int, on_done: Callable[[int], None]) 
         return
     before = set(multiprocessing.active_children())
     pool = ProcessPoolExecutor(
-        min(jobs, len(todo)), mp_context=multiprocessing.get_context("spawn"), initializer=_leave_interrupts_to_parent
+        min(jobs, len(todo)), mp_context=multiprocessing.get_context("spawn"), initializer=_in_a_process
     )
     try:
         futures = {pool.submit(run_cell, job, cells[number]): number for number in todo}
@@ -283,8 +285,17 @@ def run_cells(job: Job, done: Cells, jobs: int, on_done: Callable[[int], None]) 
     pool.shutdown()
 
 
-def _leave_interrupts_to_parent() -> None:
+def _in_a_process() -> None:
+    """Leave interrupts to the parent, and end with it, even if it is killed: nobody would take the results."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def end_with_parent() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=end_with_parent, daemon=True).start()
 
 
 def document_of(job: Job, subject: Subject, done: Cells) -> dict[str, Any]:

@@ -227,7 +227,17 @@ def test_a_sweep_that_was_killed_goes_on_to_the_same_bytes(run, tmp_path):
             if Path("s.json.partial").exists() or process.poll() is not None:
                 break
             time.sleep(0.05)
-        os.killpg(process.pid, signal.SIGKILL)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        for _ in range(600):  # its processes end with it: nobody would take their results
+            try:
+                os.killpg(process.pid, 0)
+            except ProcessLookupError:
+                break
+            time.sleep(0.05)
+        else:
+            os.killpg(process.pid, signal.SIGKILL)
+            pytest.fail("processes of the sweep outlived it")
     assert not Path("s.json").exists()
     done = len(json.loads(Path("s.json.partial").read_text(encoding="utf-8"))["cells"])
     assert 0 < done < 24
