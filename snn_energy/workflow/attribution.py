@@ -27,7 +27,7 @@ from fractions import Fraction
 from typing import Any
 
 from snn_energy.reporting.document import Document
-from snn_energy.workflow.matching import Row, pairs
+from snn_energy.workflow.pairing import Row, pairs
 
 CAUSES = ("size", "rate", "operand", "price", "memory", "method", "layers")
 
