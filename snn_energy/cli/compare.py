@@ -111,9 +111,11 @@ def compare_command(
 
     found = sources_of(sources, DataRequest(source=data, split=split, data_dir=data_dir, samples=samples))
     _refuse_idle(found, time_steps, bits)
+    names = _own_hardware(found)
     request = Request(
         sources=found,
-        hardware=profiles or _own_hardware(found),
+        names=[profile.name for profile in profiles] or names,
+        hardware=profiles or _loaded(found, names),
         variants=[Variant(time_steps=t, weights=w) for t in steps for w in weights],
         method=method,
         batch_size=batch_size,
@@ -122,8 +124,7 @@ def compare_command(
     )
     with progress("comparing", request.runs() or None) as advance:
         tables = gather(request, advance)
-    names = [profile.name for profile in request.hardware]
-    _deliver(tables, names, form, output)
+    _deliver(tables, request.names, form, output)
 
 
 def _form(name: str | None, json: bool, output: Path | None) -> str:
@@ -169,12 +170,17 @@ def _refuse_idle(sources: Sequence[Source], time_steps: str | None, bits: str | 
         raise UsageError(f"{given[0]} is for checkpoints, which run again; these sources are counted already")
 
 
-def _own_hardware(sources: Sequence[Source]) -> list[Hardware]:
-    """The profiles of the reports, by the names in them; without reports, the default."""
+def _own_hardware(sources: Sequence[Source]) -> list[str]:
+    """The names of the profiles that the reports were priced on; without reports, the default."""
+    named = [source.document["hardware"]["name"] for source in sources if source.document is not None]
+    return list(dict.fromkeys(named)) or [DEFAULT_HARDWARE]
+
+
+def _loaded(sources: Sequence[Source], names: Sequence[str]) -> list[Hardware]:
+    """The profiles, where something is to be priced: reports alone need none, not even one that is still there."""
     from snn_energy.hardware import load_hardware
 
-    named = [source.document["hardware"]["name"] for source in sources if source.document is not None]
-    return [load_hardware(name) for name in dict.fromkeys(named)] or [load_hardware(DEFAULT_HARDWARE)]
+    return [] if all(source.document is not None for source in sources) else [load_hardware(name) for name in names]
 
 
 # -- what is shown -------------------------------------------------------------------------------------------------

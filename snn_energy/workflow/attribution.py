@@ -15,7 +15,8 @@ as), so the terms of all rows add up to the difference of the totals with residu
 | operand | spikes became real values, or the other way round: a MAC for each connection, or an AC an event    |
 | price   | another hardware profile, or another policy for integer spikes                                     |
 | memory  | traffic, where both methods count it                                                               |
-| method  | what another method charges; with methods whose rows are no count x price, all of the difference   |
+| method  | what another method charges; of methods whose rows are no count x price, also what follows from    |
+|         | counts and prices at once                                                                          |
 | layers  | rows that only one of the reports has                                                              |
 """
 
@@ -244,9 +245,23 @@ def _terms(row: Row, instead: Row, before: _Side, after: _Side) -> Iterator[Term
         yield Term(action=action, cause=second if synaptic else "rate", energy_pj=b.base * (b.rate - a.rate) * p,
                    old=a.rate, new=b.rate)  # fmt: skip
         yield Term(action=action, cause="price", energy_pj=b.base * b.rate * (b.price_pj - p), old=p, new=b.price_pj)
-    yield Term(action="", cause="method", energy_pj=after.rest_pj(instead) - before.rest_pj(row))
+    rest = after.rest_pj(instead) - before.rest_pj(row)
+    yield Term(action="", cause=_cause_of_rest(row, instead, before, after), energy_pj=rest)
     memory = "memory" if before.memory and after.memory else "method"
     yield Term(action="", cause=memory, energy_pj=after.memory_pj(instead) - before.memory_pj(row))
+
+
+def _cause_of_rest(row: Row, instead: Row, before: _Side, after: _Side) -> str:
+    """Why a row costs more beyond its counts x prices: what else changed, or the method where that is not one thing."""
+    if before.method != after.method:
+        return "method"
+    names = ("connections", "updates", "macs", "acs", "spikes", "adds")
+    old, new = (
+        [Fraction(one[name], side.samples) for name in names] for one, side in ((row, before), (instead, after))
+    )
+    if before.prices == after.prices:
+        return "rate" if old[:2] == new[:2] else "size"
+    return "price" if old == new else "method"
 
 
 def _operand(row: Row) -> str:

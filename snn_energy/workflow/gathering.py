@@ -66,7 +66,10 @@ class Request:
     """What to compare: each source x each variant x each profile."""
 
     sources: Sequence[Source]
-    hardware: Sequence[Hardware]
+    names: Sequence[str]
+    """Of the profiles; those of reports need not be here."""
+    hardware: Sequence[Hardware] = ()
+    """The profiles themselves, unless all sources are reports."""
     variants: Sequence[Variant] = (OWN,)
     """Changes to checkpoints; graphs, traces and reports are as they are."""
     method: str | None = None
@@ -95,7 +98,7 @@ def gather(request: Request, progress: Callable[[int], None] | None = None) -> l
         DataError, TraceError: see `assess`.
     """
     method = _common_method(request)
-    found: list[list[Line]] = [[] for _ in request.hardware]
+    found: list[list[Line]] = [[] for _ in request.names]
     for source in request.sources:
         for place, line in _lines(source, request, method, progress):
             found[place].append(line)
@@ -119,7 +122,7 @@ def _lines(
     source: Source, request: Request, method: str, progress: Callable[[int], None] | None
 ) -> Iterator[tuple[int, Line]]:
     if source.document is not None:
-        yield _report_line(source, source.document, request.hardware)
+        yield _report_line(source, source.document, request.names)
     elif source.kind == "trace":
         trace = load_trace(source.word).without_samples()
         for place, profile in enumerate(request.hardware):
@@ -129,15 +132,14 @@ def _lines(
             yield from _measured(source, variant, request, method, progress)
 
 
-def _report_line(source: Source, document: Document, hardware: Sequence[Hardware]) -> tuple[int, Line]:
+def _report_line(source: Source, document: Document, names: Sequence[str]) -> tuple[int, Line]:
     mine = document["hardware"]["name"]
-    names = [profile.name for profile in hardware]
     if mine not in names:
         raise UsageError(
             f"{source.name}: a report keeps the hardware it was priced on (got {mine}, expected one of "
             f"{', '.join(names)}); give --hardware {mine}, or its trace instead of the report"
         )
-    return names.index(mine), line_of(document, source.name)
+    return list(names).index(mine), line_of(document, source.name)
 
 
 def _measured(

@@ -27,6 +27,8 @@ class Line:
     samples: int
     method: str
     hardware: str
+    prices: str
+    """The prices of `hardware` in this report, as text: profiles change, reports stay."""
     norms: str
     """"folded", "counted", "both", or "none" where no batch norm ran."""
     time_steps: int | None
@@ -109,6 +111,7 @@ def line_of(document: Document, name: str, **changes: Any) -> Line:
         "samples": samples,
         "method": str(document.get("method")),
         "hardware": document["hardware"]["name"],
+        "prices": _prices(document),
         "norms": _norms(rows),
         "time_steps": steps if isinstance(steps, int) and steps > 0 else None,
         "weights": "own",
@@ -135,6 +138,11 @@ def without_energy(line: Line) -> Line:
     return replace(
         line, energy_pj=None, energy_upper_pj=None, ratio=None, ratio_zero_skipping=None, cycles=None, seconds=None
     )
+
+
+def _prices(document: Document) -> str:
+    listed: Mapping[str, Any] = document["hardware"].get("energy_pj") or {}
+    return ", ".join(f"{action} {price.get('value_pj')}" for action, price in sorted(listed.items()))
 
 
 def _ratio(document: Document, method: str) -> float | None:
@@ -177,6 +185,14 @@ def differences(lines: Sequence[Line]) -> list[str]:
         if len(groups) > 1:
             parts = [f"{'unknown' if key is None else key} ({', '.join(names)})" for key, names in groups.items()]
             found.append(f"{what}: {'; '.join(parts)}")
+    for hardware in dict.fromkeys(line.hardware for line in lines):
+        lists: dict[str, list[str]] = {}
+        for line in lines:
+            if line.hardware == hardware:
+                lists.setdefault(line.prices, []).append(line.name)
+        if len(lists) > 1:
+            names = "; ".join(", ".join(dict.fromkeys(group)) for group in lists.values())
+            found.append(f"prices of {hardware}, which changed between reports ({names})")
     return found
 
 

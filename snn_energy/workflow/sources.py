@@ -23,6 +23,8 @@ def kind_of(word: str) -> Kind:
         return "graph"
     if not name.endswith((".json", ".gz")):
         return "checkpoint"
+    if not Path(word).is_file():  # whoever reads it says that there is none
+        return "trace" if name.endswith(".gz") else "report"
     beginning = file_bytes(word)[:200]  # both forms write their format first
     return "trace" if f'"{FORMAT}"'.encode() in beginning or name.endswith(".gz") else "report"
 

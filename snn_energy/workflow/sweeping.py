@@ -335,6 +335,7 @@ def lines_of(document: Mapping[str, Any]) -> list[list[Line]]:
             "seconds": plain["latency_s"],
             "spike_rate": None if rate is None else Fraction(rate),
             "effective_events": None if effective is None else Fraction(effective),
+            "prices": "",
             "acs": Fraction(plain["acs"]),
             "macs": Fraction(plain["macs"]),
             "unpriced": tuple(plain["unpriced"]),

@@ -82,6 +82,18 @@ def test_a_method_of_another_kind_is_one_term():
     assert causes(old, document(synapses("fc", 100, acs=30), method="syops")) == {"method": 10 * pj("0.9")}
 
 
+def test_what_a_method_charges_beyond_counts_and_prices_follows_what_changed():
+    def charged(rest, acs=20, prices=PRICES):
+        one = document(synapses("fc", 100, acs=acs), method="lemaire-2022", prices=prices)
+        one["rows"][0]["other_pj"] += rest
+        return one
+
+    assert causes(charged(5.0), charged(8.0, acs=30)) == {"rate": 10 * pj("0.9") + 3}
+    cheap = {**PRICES, "ac": 0.8}
+    assert causes(charged(5.0), charged(4.0, prices=cheap)) == {"price": -20 * pj("0.1") - 1}
+    assert causes(charged(5.0), charged(8.0, acs=30, prices=cheap))["method"] == 3
+
+
 def test_neurons_by_equation_and_by_update():
     old = document(neurons("n", 10, adds=10, muls=10))
     assert causes(old, document(neurons("n", 30, adds=30, muls=30))) == {"size": 20 * (pj("0.9") + pj("3.7"))}

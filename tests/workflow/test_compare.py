@@ -8,7 +8,7 @@ import json
 from pathlib import Path
 
 import pytest
-from documents import document, neurons, synapses
+from documents import PRICES, document, neurons, synapses
 from lamps import CLASSES, NEURONS, POOLED, energy, lamp, pixel_units, right
 from typer.testing import CliRunner
 
@@ -134,6 +134,20 @@ def test_norms_that_fold_and_norms_that_are_counted_differ(run):
     assert json.loads(run("a.json", "c.json", "--json").stdout)["tables"][0]["differences"] == []
 
 
+def test_reports_on_a_profile_that_is_gone_still_compare(run):
+    save("a.json", {**accurate(10, 90), "hardware": {**accurate(10, 90)["hardware"], "name": "my-lost-chip"}})
+    save("b.json", {**accurate(20, 90), "hardware": {**accurate(20, 90)["hardware"], "name": "my-lost-chip"}})
+    a, b = lines(run("a.json", "b.json", "--json"))
+    assert (a["hardware"], a["best"], b["best"]) == ("my-lost-chip", ["energy"], [])
+
+
+def test_a_profile_whose_prices_changed_between_reports_is_named(run):
+    save("a.json", accurate(10, 90))
+    save("b.json", accurate(20, 90, prices={**PRICES, "ac": 0.8}))
+    table = json.loads(run("a.json", "b.json", "--json").stdout)["tables"][0]
+    assert table["differences"] == ["prices of horowitz-45nm-fp32, which changed between reports (a.json; b.json)"]
+
+
 def test_an_incomplete_energy_is_never_best(run):
     save("a.json", {**accurate(10, 90), "unpriced": [{"action": "special", "count": 1, "reason": "none"}]})
     save("b.json", accurate(20, 90))
@@ -165,6 +179,8 @@ def test_every_format(run):
     [
         (["half.pt", "half.pt"], 2, "half.pt: named twice"),
         (["missing.pt"], 1, "missing.pt: no such checkpoint"),
+        (["missing.json"], 1, "missing.json: no such report"),
+        (["missing.json.gz"], 1, "missing.json.gz: no such trace file"),
         (["a.json", "--hardware", "loihi"], 2, "a report keeps the hardware it was priced on (got horowitz-45nm-fp32"),
         (
             ["a.json", "syops.json"],
