@@ -32,7 +32,7 @@ def grid_of(lines: Sequence[Line]) -> Grid:
         ("ACs", None, True, lambda line: short(nearest(line.acs))),
         ("MACs", None, True, lambda line: short(nearest(line.macs))),
         (unit, "energy", True, lambda line: _energy(line, size)),
-        ("ANN/", "ratio", any(line.ratio is not None for line in lines), _ratio),
+        ("ratio", "ratio", any(line.ratio is not None for line in lines), _ratio),
         (time_unit, "latency", slow is not None, lambda line: _seconds(line, time_size)),
     ]  # fmt: skip
     columns = [column for column in columns if column[2]]
@@ -51,7 +51,7 @@ def remarks(lines: Sequence[Line], hardware: str) -> list[str]:
     unlike = differences(lines)
     said = ["Per inference; rate: spikes per neuron and time step."]
     if any(line.ratio is not None for line in lines):
-        said.append("ANN/: energy of the dense ANN twin over this one's.")
+        said.append("ratio: energy of the dense ANN twin over this one's.")
     if len(lines) > 1:
         said.append(
             f"Nothing is called best, because these differ in {'; '.join(unlike)}."

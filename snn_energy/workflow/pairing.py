@@ -11,7 +11,7 @@ from typing import Any
 Row = Mapping[str, Any]
 Pair = tuple[Row | None, Row | None]
 
-ALIKE = 0.6
+ALIKE = 0.8
 """Names of one kind that share this much, as difflib measures it, are taken for one layer that was renamed."""
 
 
@@ -19,7 +19,7 @@ def pairs(old: Sequence[Row], new: Sequence[Row], old_samples: int, new_samples:
     """Rows of both sides in the order of the new report, removed ones behind; None where a side has no such row.
 
     Rows match by part, name and kind; then by part, kind and size for one inference, in order; then by part, kind and
-    the most similar name.
+    the most similar name, where it is similar enough.
     """
     partner: dict[int, int] = {}
     for key in (
@@ -55,10 +55,16 @@ def _match(
             partner[j] = waiting[new_key(row)].pop(0)
 
 
+def _likeness(a: str, b: str) -> float:
+    """From 0 to 1; 1 for a name inside another module, like fc and net.fc."""
+    inside = a.endswith(f".{b}") or b.endswith(f".{a}")
+    return 1.0 if inside else SequenceMatcher(None, a, b).ratio()
+
+
 def _match_names(partner: dict[int, int], old: Sequence[Row], new: Sequence[Row]) -> None:
     taken = set(partner.values())
     candidates = sorted(
-        (-SequenceMatcher(None, before["name"], row["name"]).ratio(), j, i)
+        (-_likeness(before["name"], row["name"]), j, i)
         for j, row in enumerate(new)
         if j not in partner
         for i, before in enumerate(old)

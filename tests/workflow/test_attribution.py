@@ -145,6 +145,16 @@ def test_renamed_layers_are_matched_by_size_and_then_by_name():
     assert causes(old, new)["rate"] == (20 + (40 - pj("10") * 4 / 3)) * pj("0.9")
 
 
+def test_wrapped_layers_are_matched_though_their_size_changed_and_strangers_are_not():
+    old = document(synapses("conv", 100, acs=10), synapses("stages.3.0.conv", 200, acs=10))
+    new = document(synapses("module.conv", 400, acs=40), synapses("stem.conv", 999, acs=10))
+    assert [(c.name, c.old_name) for c in attribute(old, new).changes] == [
+        ("module.conv", "conv"),
+        ("stem.conv", None),
+        ("stages.3.0.conv", "stages.3.0.conv"),
+    ]
+
+
 def test_layers_of_another_kind_are_no_renamed_ones():
     old, new = document(synapses("a", 100, acs=10)), document(synapses("a", 100, acs=10, kind="conv2d"))
     assert [(c.name, c.old_name) for c in attribute(old, new).changes] == [("a", None), ("a", "a")]

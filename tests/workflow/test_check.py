@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 from documents import PRICES, document, synapses
@@ -10,6 +11,9 @@ from lamps import energy, lamp, right
 from typer.testing import CliRunner
 
 from snn_energy.cli import app
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+REPORT = Path(__file__).parents[2] / "reports" / "fashion-cnn.json"
 
 # 2,000,000 accumulates at 0.9 pJ: 1.8 µJ.
 PLAIN = document(
@@ -35,8 +39,7 @@ def run(monkeypatch, tmp_path):
 
 
 def save(name, value):
-    with open(name, "w", encoding="utf-8") as file:  # noqa: PTH123 (the working folder is the test's)
-        json.dump(value, file)
+    Path(name).write_text(json.dumps(value), encoding="utf-8")
     return name
 
 
@@ -126,6 +129,13 @@ def test_every_failed_condition_is_a_line_and_an_annotation(run):
         "::error title=snn-energy check min-accuracy::accuracy is 91 %25 (91 of 100), at least 99 %25 asked"
         in result.stdout.splitlines()
     )
+
+
+def test_the_shipped_report(run):
+    words = ("--max-uj", 2, "--min-accuracy", "91%", "--max-latency-ms", 1, "--require-complete", "--github")
+    result = run(REPORT, *words, "--baseline", GOLDEN / "fashion-cnn.json")
+    assert (result.exit_code, result.stderr) == (1, "")
+    assert result.stdout == (GOLDEN / "check.txt").read_text(encoding="utf-8")
 
 
 def test_json(run):

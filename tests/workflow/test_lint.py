@@ -271,6 +271,30 @@ def test_every_format_reads_the_same_table(tmp_path, name):
     assert [row.time_steps for row in claims_of(table).rows] == [4, 4]
 
 
+def test_headings_of_two_lines_are_joined(tmp_path):
+    (tmp_path / "t.tex").write_text(
+        r"\begin{tabular}{lrr} & \multicolumn{2}{c}{Energy (mJ)} \\ \cline{2-3} Model & ANN & SNN \\ \hline"
+        "\n"
+        r"A & 8.0 & 2.0 \\ \multicolumn{2}{l}{B} & 1.0 \\ \end{tabular}",
+        encoding="utf-8",
+    )
+    table = read_table(tmp_path / "t.tex")
+    assert table.headings == ("Model", "Energy (mJ) ANN", "Energy (mJ) SNN")
+    assert table.rows == (("A", "8.0", "2.0"), ("B", "", "1.0"))
+    row = claims_of(table).rows[0]
+    assert (row.ann_energy_pj.middle, row.energy_pj.middle) == (8 * 10**9, 2 * 10**9)
+
+
+def test_of_several_tables_that_of_energies_is_read(tmp_path):
+    accuracy = "| Model | Acc. |\n|---|---|\n| A | 90 |\n"
+    (tmp_path / "t.md").write_text(
+        f"{accuracy}\nT = 4\n\n| Model | Power (mJ) |\n|---|---|\n| A | 3 |\n", encoding="utf-8"
+    )
+    assert read_table(tmp_path / "t.md").headings == ("Model", "Power (mJ)")
+    (tmp_path / "t.md").write_text(accuracy, encoding="utf-8")
+    assert read_table(tmp_path / "t.md").headings == ("Model", "Acc.")
+
+
 @pytest.mark.parametrize(
     ("name", "text", "error", "message"),
     [
@@ -303,6 +327,11 @@ def test_files_that_hold_no_table(tmp_path, name, text, error, message):
         ("GSOPs", "acs", 10**9),
         ("SynOps (×10^6)", "acs", 10**6),
         ("acs", "acs", 1),
+        ("macs", "macs", 1),
+        ("MACs", "macs", 1),
+        ("GACs", "acs", 10**9),
+        ("Top-1 Acc", "accuracy", None),
+        ("name (snn_energy.models.build)", "name", None),
         ("MACs (G)", "macs", 10**9),
         ("GMACs", "macs", 10**9),
         ("Dense MACs (M)", "dense_macs", 10**6),

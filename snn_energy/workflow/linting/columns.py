@@ -11,18 +11,21 @@ from snn_energy.workflow.linting.quantities import ENERGY_UNITS, SCALES, Interva
 from snn_energy.workflow.linting.reading import PaperTable
 
 ROLES: tuple[tuple[str, str], ...] = (
+    ("accuracy", r"\bacc|top ?-?1\b"),
     ("ratio", r"ratio|sav(ing|ed)|reduction|improvement|ann ?(/|over|vs\.?|:) ?snn|times (less|lower|fewer)"),
     ("ann_energy", r"(^|[^a-z])ann.*(energy|power|consum|_[pnum]?j\b)|(energy|power|consum).*[^a-z]ann"),
-    ("energy", r"energy|power|consum|e ?snn|^e$|^[fpnum]j$"),
+    ("energy", r"energy(?!\.)|power|consum|e ?snn|^e$|^[fpnum]j$"),
     ("sparsity", r"sparsity"),
     ("rate", r"(spik|fir)[a-z]* *(rate|act)|^rates?\b|\bfr\b|\bsfr\b|activity|nonzero"),
     ("time_steps", r"^#? ?t$|time ?steps?|^steps$|\bt ?\(steps\)"),
-    ("dense_macs", r"dense|(^|[^a-z])ann.*(macs?|ops|flops)|(macs?|ops|flops).*[^a-z]ann|op ?ann"),
+    (
+        "dense_macs",
+        r"dense.*(mac|ops\b|flop|synap|connection)|(^|[^a-z])ann.*(macs?|ops|flops)|(macs?|ops|flops).*[^a-z]ann|op ?ann",
+    ),
     ("acs", r"\b#?[kgt]?acs?\b|\badd(s|itions)?\b|[kmgt]?\bs(yn)?ops?\b|[kmgt]sops?|syn\w* ?op|synops|op ?snn"),
     ("macs", r"\b#?[kmgt]?macs?\b|mult"),
     ("flops", r"flops?"),
     ("ops", r"\b[kmgt]?ops?\b|operations"),
-    ("accuracy", r"acc|top ?-?1"),
     ("params", r"param|#p\b|size"),
     ("bits", r"bits?\b|precision|bit ?-?width"),
     ("kind", r"^(type|kind|class|category)$"),
@@ -32,7 +35,7 @@ ROLES: tuple[tuple[str, str], ...] = (
 
 _UNIT = re.compile(r"[(\[/,\s_]\s*([fpnuµμmFPNUM]?J)\b|\b([fpnuµμm]j)$")
 _SCALE = re.compile(r"[(\[]\s*(?:[×x]\s*)?(?:10\s*\^?\s*\{?(\d+)\}?|([KMGTBkmgtb]))\s*[)\]]")
-_GLUED = re.compile(r"(?:^|[\s_#])([KMGTkmgt])(?=(?:S?OPs?|SynOps|MACs?|ACs?|FLOPs?|sops?|macs?|acs?|flops?)\b)")
+_GLUED = re.compile(r"(?:^|[\s_#])((?i:[kmgt](?=(?:s?ops?|synops|macs?|flops?)\b)|[kgt](?=acs?\b)))")
 _COUNTS = ("acs", "macs", "dense_macs", "flops", "ops", "params")
 
 

@@ -1,11 +1,11 @@
 """A table of a paper as one record, from CSV, Markdown, LaTeX or TOML; everything around it is kept as text.
 
-| format | the table                                             | the text                                        |
-|--------|-------------------------------------------------------|-------------------------------------------------|
-| csv    | the lines; commas, semicolons or tabs                 | lines that begin with #                         |
-| md     | the first table of pipes                              | everything else                                 |
-| tex    | the first tabular (tabular*, tabularx, array)         | everything else, comments too                   |
-| toml   | `[[rows]]`, keys are headings                         | other texts; `[assumptions]` states each by key |
+| format | the table                                              | the text                                        |
+|--------|--------------------------------------------------------|-------------------------------------------------|
+| csv    | the lines; commas, semicolons or tabs                  | lines that begin with #                         |
+| md     | the first table of pipes with energies, else the first | everything else                                 |
+| tex    | the same of tabular, tabular*, tabularx and array      | everything else, comments too                   |
+| toml   | `[[rows]]`, keys are headings                          | other texts; `[assumptions]` states each by key |
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ from typing import Any
 
 from snn_energy.errors import DataError, UsageError
 
+SPANNED = "\0"
+"""Stands in a cell that another one to its left reaches over."""
 SUFFIXES = (".csv", ".md", ".tex", ".toml")
 
 
@@ -72,9 +74,10 @@ def read_text(path: Path) -> str:
 
 def _made(where: str, lines: Sequence[Sequence[str]], text: str) -> PaperTable:
     """A table whose rows all have as many cells as the headings; short ones are filled with empty cells."""
-    headings = tuple(lines[0]) if lines else ()
+    headings, body = _headings(lines)
     rows = []
-    for line in lines[1:]:
+    for spanned in body:
+        line = ["" if cell == SPANNED else cell for cell in spanned]
         if len(line) > len(headings):
             raise DataError(
                 f"{where}: the row {' | '.join(line)[:60]!r} has {len(line)} cells (expected {len(headings)}, as in "
@@ -82,6 +85,19 @@ def _made(where: str, lines: Sequence[Sequence[str]], text: str) -> PaperTable:
             )
         rows.append((*line, *[""] * (len(headings) - len(line))))
     return PaperTable(name=where, headings=headings, rows=tuple(rows), text=text)
+
+
+def _headings(lines: Sequence[Sequence[str]]) -> tuple[tuple[str, ...], Sequence[Sequence[str]]]:
+    """Headings and the rows below; a second line of headings, below ones that reach over several columns, is joined."""
+    if not lines:
+        return (), []
+    first: list[str] = []
+    for cell in lines[0]:
+        first.append(first[-1] if cell == SPANNED and first else cell)
+    if SPANNED not in lines[0] or len(lines) < 2 or any(letter.isdigit() for cell in lines[1] for letter in cell):
+        return tuple(first), lines[1:]
+    second = [*lines[1], *[""] * (len(first) - len(lines[1]))]
+    return tuple(f"{a} {b}".strip() for a, b in zip(first, second, strict=False)), lines[2:]
 
 
 def _csv(text: str, where: str) -> PaperTable:
@@ -93,14 +109,18 @@ def _csv(text: str, where: str) -> PaperTable:
     return _made(where, cells, "\n".join(said))
 
 
+_ENERGY = re.compile(r"energy(?!\.)|power|consum|[(\[/ ](p|n|µ|u|m|\\mu\$?)?J\b", re.IGNORECASE)
+"""How a table of energies is told from others in one file; without one, the first is taken."""
+
+
 def _md(text: str, where: str) -> PaperTable:
     lines = text.splitlines()
-    first = next((i for i, line in enumerate(lines) if line.lstrip().startswith("|")), None)
-    if first is None:
+    bars = [line.lstrip().startswith("|") for line in lines]
+    starts = [i for i, bar in enumerate(bars) if bar and not (i and bars[i - 1])]
+    if not starts:
         return _made(where, [], text)
-    last = first
-    while last < len(lines) and lines[last].lstrip().startswith("|"):
-        last += 1
+    first = next((i for i in starts if _ENERGY.search(lines[i])), starts[0])
+    last = next((i for i in range(first, len(lines)) if not bars[i]), len(lines))
     cells = [[cell.strip() for cell in re.split(r"(?<!\\)\|", line.strip().strip("|"))] for line in lines[first:last]]
     body = [row for row in cells if not all(re.fullmatch(r":?-+:?", cell) for cell in row)]
     cleaned = [[re.sub(r"\*\*|__|`|\\(?=[|_*])", "", cell) for cell in row] for row in body]
@@ -129,9 +149,10 @@ _PLAIN: tuple[tuple[re.Pattern[str], str], ...] = tuple(
 
 
 def _tex(text: str, where: str) -> PaperTable:
-    found = _TABULAR.search(text)
-    if found is None:
+    tables = list(_TABULAR.finditer(text))
+    if not tables:
         return _made(where, [], text)
+    found = next((one for one in tables if _ENERGY.search(one[2])), tables[0])
     around = text[: found.start()] + text[found.end() :]
     body = re.sub(r"(?<!\\)%.*", "", _after_columns(found[2]))
     parts = [_RULE.sub("", part).strip() for part in re.split(r"\\\\(?:\[[^\]]*\])?", body)]
@@ -162,7 +183,7 @@ def _tex_cells(part: str) -> list[str]:
     for cell in re.split(r"(?<!\\)&", part):
         wide = re.match(r"\s*\\multicolumn\{(\d+)\}\{(?:[^{}]|\{[^{}]*\})*\}(.*)", cell, re.DOTALL)
         cells.append(latex_words(wide[2] if wide else cell))
-        cells += [""] * (int(wide[1]) - 1 if wide else 0)
+        cells += [SPANNED] * (int(wide[1]) - 1 if wide else 0)
     return cells
 
 
