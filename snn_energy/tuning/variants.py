@@ -81,11 +81,10 @@ def applied(model: Any, variant: Variant, neurons: Sequence[nn.Module] = ()) -> 
                     f"time steps: {type(model).__name__} has no attribute time_steps to set; they come with its data"
                 )
             stack.enter_context(at_time_steps(model, steps))
-        modules = list(model.modules())
         if variant.sparsity:
-            stack.enter_context(pruned(modules, variant.sparsity))
+            stack.enter_context(pruned(list(model.modules()), variant.sparsity))
         if variant.weights is not None:
-            stack.enter_context(rounded(modules, variant.weights))
+            stack.enter_context(rounded(list(model.modules()), variant.weights))
         if variant.threshold is not None and variant.threshold != 1:
             stack.enter_context(scaled_thresholds(neurons, variant.threshold))
         yield

@@ -73,10 +73,13 @@ class Change:
         """New energy less the old one."""
         return self.new_pj - self.old_pj
 
+    one_sided: bool = False
+    """Whether only one of the reports has it."""
+
     @property
     def renamed(self) -> bool:
         """Whether both reports have the row, under two names."""
-        return self.old_name not in (None, self.name) and not any(term.cause == "layers" for term in self.terms)
+        return self.old_name not in (None, self.name)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -198,7 +201,8 @@ def _change(row: Row | None, instead: Row | None, before: _Side, after: _Side) -
     if row is None or instead is None:
         there = row or instead
         assert there is not None
-        terms = [Term(action="", cause="layers", energy_pj=new_pj - old_pj)]
+        cause = "method" if _unlike(before, after) and there["part"] == "other" else "layers"  # some have no such rows
+        terms = [Term(action="", cause=cause, energy_pj=new_pj - old_pj)]
     else:
         there = instead
         terms = list(_terms(row, instead, before, after))
@@ -210,11 +214,12 @@ def _change(row: Row | None, instead: Row | None, before: _Side, after: _Side) -
         old_pj=old_pj,
         new_pj=new_pj,
         terms=tuple(term for term in terms if term.energy_pj),
+        one_sided=row is None or instead is None,
     )
 
 
 def _terms(row: Row, instead: Row, before: _Side, after: _Side) -> Iterator[Term]:
-    if before.base != after.base and not {before.base, after.base} <= set(FAMILY):
+    if _unlike(before, after):
         yield Term(action="", cause="method", energy_pj=after.energy_pj(instead) - before.energy_pj(row))
         return
     old, new = before.work(row), after.work(instead)
@@ -249,6 +254,11 @@ def _terms(row: Row, instead: Row, before: _Side, after: _Side) -> Iterator[Term
     yield Term(action="", cause=_cause_of_rest(row, instead, before, after), energy_pj=rest)
     memory = "memory" if before.memory and after.memory else "method"
     yield Term(action="", cause=memory, energy_pj=after.memory_pj(instead) - before.memory_pj(row))
+
+
+def _unlike(before: _Side, after: _Side) -> bool:
+    """Whether the rows of the two methods cannot be led from one to the other, action by action."""
+    return before.base != after.base and not {before.base, after.base} <= set(FAMILY)
 
 
 def _cause_of_rest(row: Row, instead: Row, before: _Side, after: _Side) -> str:

@@ -156,7 +156,7 @@ class Printed:
 
 
 def _label(change: Change) -> str:
-    if any(term.cause == "layers" for term in change.terms):
+    if change.one_sided:
         return f"{'+' if change.old_name is None else '-'} {change.name}"
     return change.name if change.part != "other" else f"{change.name} {change.kind}"
 

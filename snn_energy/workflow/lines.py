@@ -191,8 +191,8 @@ def differences(lines: Sequence[Line]) -> list[str]:
             if line.hardware == hardware:
                 lists.setdefault(line.prices, []).append(line.name)
         if len(lists) > 1:
-            names = "; ".join(", ".join(dict.fromkeys(group)) for group in lists.values())
-            found.append(f"prices of {hardware}, which changed between reports ({names})")
+            listed = "; ".join(", ".join(dict.fromkeys(group)) for group in lists.values())
+            found.append(f"prices of {hardware}, which changed between reports ({listed})")
     return found
 
 

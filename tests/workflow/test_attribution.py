@@ -94,6 +94,12 @@ def test_what_a_method_charges_beyond_counts_and_prices_follows_what_changed():
     assert causes(charged(5.0), charged(8.0, acs=30, prices=cheap))["method"] == 3
 
 
+def test_rows_that_a_method_does_not_have_are_gone_by_method():
+    pool = other("pool", "max_pool", compares=10)
+    old, new = document(synapses("fc", 100, acs=20), pool), document(synapses("fc", 100, acs=20), method="syops")
+    assert causes(old, new) == {"method": -10 * pj("0.9")}
+
+
 def test_neurons_by_equation_and_by_update():
     old = document(neurons("n", 10, adds=10, muls=10))
     assert causes(old, document(neurons("n", 30, adds=30, muls=30))) == {"size": 20 * (pj("0.9") + pj("3.7"))}

@@ -83,6 +83,16 @@ def test_one_trace_on_several_profiles_is_priced_without_running(run, monkeypatc
     assert different == {"name", "network", "dataset", "correct", "total"}
 
 
+@pytest.mark.slow
+def test_an_exported_graph_gives_the_line_of_its_network(run):
+    pytest.importorskip("onnxruntime")
+    exported = CliRunner().invoke(app, ["export", "onnx", "half.pt", "--output", "half.onnx"])
+    assert exported.exit_code == 0, exported.output
+    network, graph = lines(run("half.pt", "half.onnx", "--samples", SAMPLES, "--no-baseline", "--json"))
+    assert {key for key in graph if graph[key] != network[key]} <= {"name", "network", "best"}
+    assert graph["energy_per_inference_pj"] == pytest.approx(energy(SAMPLES, 1))
+
+
 def test_the_table_at_80_columns(run):
     result = run("half.pt", "full.pt", "--samples", SAMPLES, "--time-steps", "1,2", "--bits", "own,8,4")
     assert (result.exit_code, result.stderr) == (0, "")

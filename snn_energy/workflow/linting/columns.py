@@ -20,7 +20,7 @@ ROLES: tuple[tuple[str, str], ...] = (
     ("time_steps", r"^#? ?t$|time ?steps?|^steps$|\bt ?\(steps\)"),
     (
         "dense_macs",
-        r"dense.*(mac|ops\b|flop|synap|connection)|(^|[^a-z])ann.*(macs?|ops|flops)|(macs?|ops|flops).*[^a-z]ann|op ?ann",
+        r"dense.*(mac|ops\b|flop|synap|connect)|(^|[^a-z])ann.*(macs?|ops|flops)|(macs?|ops|flops).*[^a-z]ann|op ?ann",
     ),
     ("acs", r"\b#?[kgt]?acs?\b|\badd(s|itions)?\b|[kmgt]?\bs(yn)?ops?\b|[kmgt]sops?|syn\w* ?op|synops|op ?snn"),
     ("macs", r"\b#?[kmgt]?macs?\b|mult"),
