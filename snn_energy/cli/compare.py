@@ -105,18 +105,16 @@ def compare_command(
     profiles = [load_hardware(name) for name in hardware or ()]
     refuse_twice(profiles)
 
-    from snn_energy.reporting.subject import DataRequest
-    from snn_energy.tuning.variants import Variant
     from snn_energy.workflow.gathering import Request, gather, sources_of
 
-    found = sources_of(sources, DataRequest(source=data, split=split, data_dir=data_dir, samples=samples))
+    found = sources_of(sources, {"source": data, "split": split, "data_dir": data_dir, "samples": samples})
     _refuse_idle(found, time_steps, bits)
     names = _own_hardware(found)
     request = Request(
         sources=found,
         names=[profile.name for profile in profiles] or names,
         hardware=profiles or _loaded(found, names),
-        variants=[Variant(time_steps=t, weights=w) for t in steps for w in weights],
+        changes=[(t, w) for t in steps for w in weights],
         method=method,
         batch_size=batch_size,
         baseline=baseline,
@@ -129,13 +127,14 @@ def compare_command(
 
 def _form(name: str | None, json: bool, output: Path | None) -> str:
     from snn_energy.errors import UsageError
-    from snn_energy.models.suggest import unknown
 
     if json and name not in (None, "json"):
         raise UsageError(f"--json and --format {name} exclude each other; give one of them")
     if json or name is None:
         return "json" if json else SUFFIXES.get(output.suffix.lower() if output else "", "table")
     if name not in FORMATS:
+        from snn_energy.models.suggest import unknown
+
         raise unknown("format", name, FORMATS)
     return name
 

@@ -1,4 +1,4 @@
 """The daily work around reports: comparing, sweeping, differences, gates, and linting tables of energy claims.
 
-`sources` and `gathering` run networks; everything else reads the JSON form of a report and needs no torch.
+`running` and `sweeping` run networks; everything else works on saved reports and traces, and needs no torch.
 """

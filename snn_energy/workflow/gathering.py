@@ -1,28 +1,29 @@
 """Lines of a comparison from reports, traces, exported graphs and checkpoints: each network runs once for each change.
 
 A trace is priced on as many profiles as asked for, without running anything again; a saved report stays on the profile
-that it was priced on.
+that it was priced on. torch is loaded only where something runs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
-from snn_energy.baselines.comparison import compare
-from snn_energy.costing.memory.pricing_memory import compared_methods
 from snn_energy.costing.pricing import price
 from snn_energy.counting.tracefile import load_trace
 from snn_energy.errors import UsageError
 from snn_energy.hardware import Hardware
-from snn_energy.reporting.assessment import DENSE, ZERO_SKIPPING, Assessment
 from snn_energy.reporting.document import Document, load_document
-from snn_energy.reporting.subject import DataRequest, Subject, checkpoint_subject, graph_subject
-from snn_energy.tuning.variants import Variant, applied
-from snn_energy.workflow.lines import Line, line_of, without_energy
+from snn_energy.workflow.lines import DENSE, Line, line_of
 from snn_energy.workflow.sources import Kind, kind_of, short_names
 
-OWN = Variant()
+if TYPE_CHECKING:
+    from snn_energy.reporting.subject import Subject
+
+Change = tuple[int | None, str | None]
+"""Time steps, and data type of the weights; None leaves them as they are."""
+OWN: Change = (None, None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,8 +37,8 @@ class Source:
     subject: Subject | None = None
 
 
-def sources_of(words: Sequence[str], data: DataRequest) -> list[Source]:
-    """Read what the words name.
+def sources_of(words: Sequence[str], data: Mapping[str, Any]) -> list[Source]:
+    """Read what the words name; `data` are fields of a `DataRequest`, for checkpoints and graphs.
 
     Raises:
         UsageError: a word given twice, or no such checkpoint.
@@ -50,27 +51,29 @@ def sources_of(words: Sequence[str], data: DataRequest) -> list[Source]:
     found = []
     for word in words:
         kind = kind_of(word)
-        document = subject = None
-        if kind == "report":
-            document = load_document(word)
-        elif kind == "graph":
-            subject = graph_subject(word, data)
-        elif kind == "checkpoint":
-            subject = checkpoint_subject(word, data)
+        document = load_document(word) if kind == "report" else None
+        subject = _subject(word, kind, data) if kind in ("graph", "checkpoint") else None
         found.append(Source(word=word, name=names[word], kind=kind, document=document, subject=subject))
     return found
 
 
+def _subject(word: str, kind: Kind, data: Mapping[str, Any]) -> Subject:
+    from snn_energy.reporting.subject import DataRequest, checkpoint_subject, graph_subject
+
+    request = DataRequest(**data)
+    return graph_subject(word, request) if kind == "graph" else checkpoint_subject(word, request)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """What to compare: each source x each variant x each profile."""
+    """What to compare: each source x each change x each profile."""
 
     sources: Sequence[Source]
     names: Sequence[str]
     """Of the profiles; those of reports need not be here."""
     hardware: Sequence[Hardware] = ()
     """The profiles themselves, unless all sources are reports."""
-    variants: Sequence[Variant] = (OWN,)
+    changes: Sequence[Change] = (OWN,)
     """Changes to checkpoints; graphs, traces and reports are as they are."""
     method: str | None = None
     """None: that of the reports among the sources, else "arithmetic"."""
@@ -80,14 +83,16 @@ class Request:
 
     def runs(self) -> int:
         """Samples that have to run, passes of the ANN twins included."""
-        return sum(
-            len(source.subject.images) * len(self._variants(source)) * (1 + (self.baseline and source.subject.has_twin))
-            for source in self.sources
-            if source.subject is not None
-        )
+        total = 0
+        for source in self.sources:
+            if source.subject is not None:
+                passes = 2 if self.baseline and source.subject.has_twin else 1
+                total += len(source.subject.images) * len(self.changes_of(source)) * passes
+        return total
 
-    def _variants(self, source: Source) -> Sequence[Variant]:
-        return self.variants if source.kind == "checkpoint" else (OWN,)
+    def changes_of(self, source: Source) -> Sequence[Change]:
+        """The changes that a source runs with."""
+        return self.changes if source.kind == "checkpoint" else (OWN,)
 
 
 def gather(request: Request, progress: Callable[[int], None] | None = None) -> list[list[Line]]:
@@ -128,8 +133,10 @@ def _lines(
         for place, profile in enumerate(request.hardware):
             yield place, line_of(price(trace, profile, method).to_dict(), source.name)
     else:
-        for variant in request._variants(source):
-            yield from _measured(source, variant, request, method, progress)
+        from snn_energy.workflow.running import measured
+
+        for time_steps, weights in request.changes_of(source):
+            yield from measured(source, request, method, progress, time_steps=time_steps, weights=weights)
 
 
 def _report_line(source: Source, document: Document, names: Sequence[str]) -> tuple[int, Line]:
@@ -140,50 +147,3 @@ def _report_line(source: Source, document: Document, names: Sequence[str]) -> tu
             f"{', '.join(names)}); give --hardware {mine}, or its trace instead of the report"
         )
     return list(names).index(mine), line_of(document, source.name)
-
-
-def _measured(
-    source: Source, variant: Variant, request: Request, method: str, progress: Callable[[int], None] | None
-) -> Iterator[tuple[int, Line]]:
-    subject = source.subject
-    assert subject is not None
-    profiles = {place: variant.priced_on(profile) for place, profile in enumerate(request.hardware)}
-    first = next((profile for profile in profiles.values() if profile is not None), request.hardware[0])
-    with applied(subject.model, variant):
-        assessment = subject.assess(
-            batch_size=request.batch_size,
-            hardware=first,
-            method=method,
-            baseline=request.baseline,
-            fold=request.fold,
-            progress=progress,
-        )
-    for place, profile in profiles.items():
-        here = profile or request.hardware[place]
-        document = repriced(assessment, here, method).to_dict()
-        line = line_of(document, source.name, weights=variant.weights or "own")
-        if profile is None:
-            line = without_energy(line)
-        yield place, line
-
-
-def repriced(assessment: Assessment, hardware: Hardware, method: str) -> Assessment:
-    """The same counts on other hardware; nothing runs."""
-    if assessment.report.hardware == hardware and assessment.report.method == method:
-        return assessment
-    facts = assessment.report.trace
-    report = price(facts, hardware, method)
-    if assessment.baseline is None:
-        return replace(assessment, report=report, both_countings=None)
-    twin = assessment.baseline.trace
-    totals = facts.without_samples()
-    return replace(
-        assessment,
-        report=report,
-        baseline=price(twin, hardware, method),
-        comparisons=tuple(
-            compare(price(totals, hardware, each), price(twin, hardware, each))
-            for each in compared_methods(method) or (DENSE, ZERO_SKIPPING)
-        ),
-        both_countings=None,
-    )

@@ -41,8 +41,8 @@ from snn_energy.reporting.assessment import AXES
 from snn_energy.reporting.identity import DataDigest, model_digest
 from snn_energy.reporting.subject import DataRequest, Subject, checkpoint_subject, factory_subject
 from snn_energy.tuning.variants import Variant, applied, spiking_modules
-from snn_energy.workflow.gathering import repriced
 from snn_energy.workflow.lines import Line, line_of, without_energy
+from snn_energy.workflow.running import repriced
 
 FORMAT = 1
 """Version of the JSON form."""

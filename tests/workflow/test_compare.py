@@ -5,6 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -142,6 +145,28 @@ def test_norms_that_fold_and_norms_that_are_counted_differ(run):
     table = json.loads(run("a.json", "b.json", "c.json", "--json").stdout)["tables"][0]
     assert table["differences"] == ["batch norms: counted (a.json); folded (b.json)"]
     assert json.loads(run("a.json", "c.json", "--json").stdout)["tables"][0]["differences"] == []
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["compare", "a.json"],
+        ["diff", "a.json", "a.json"],
+        ["check", "a.json", "--max-uj", "1"],
+        ["lint", str(Path(__file__).parent / "tables" / "spikformer.md")],
+    ],
+    ids=lambda words: words[0],
+)
+def test_saved_reports_and_tables_need_no_torch(run, words):
+    save("a.json", accurate(10, 90))
+    code = (
+        "import sys\nfrom snn_energy.cli import app\n"
+        f"try:\n    app({words!r})\nexcept SystemExit:\n    pass\nprint('torch' in sys.modules, file=sys.stderr)\n"
+    )
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
+    assert done.stdout
+    assert done.stderr == "False\n"
 
 
 def test_reports_on_a_profile_that_is_gone_still_compare(run):
