@@ -8,6 +8,8 @@ from fractions import Fraction
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from snn_energy.cli import app
@@ -378,6 +380,39 @@ def test_numbers_stand_for_what_rounds_to_them(cell, low, high, word):
 @pytest.mark.parametrize("cell", ["", "-", "--", "n/a", "ours"])
 def test_cells_without_a_number(cell):
     assert quantity(cell) is None
+
+
+CELLS = st.one_of(
+    st.sampled_from(
+        ["", "-", "SNN", "ANN", "Total", "0", "-3", "1e99", "9" * 80, "1e99999999", "T = 0", "12.5%", "4 mJ"]
+    ),
+    st.floats(allow_nan=False).map(repr),
+    st.text(max_size=6),
+)
+HEADS = st.one_of(
+    st.sampled_from([*HEADINGS, "T", "Energy", "ANN energy (mJ)", "OPs", "FLOPs (G)", "Sparsity"]), st.text(max_size=8)
+)
+
+
+@settings(max_examples=25)
+@given(st.lists(HEADS, min_size=1, max_size=6), st.data(), st.text(max_size=40))
+def test_no_table_breaks_the_linter(headings, data, text):
+    rows = data.draw(st.lists(st.tuples(*[CELLS] * len(headings)), min_size=1, max_size=4))
+    table = PaperTable(name="t", headings=tuple(headings), rows=tuple(rows), text=text)
+    for one in lint(claims_of(table)):
+        assert all(where and what for where, what in one.findings)
+
+
+@given(st.sampled_from([".csv", ".md", ".tex", ".toml"]), st.text(max_size=200))
+def test_no_text_breaks_the_reader(tmp_path_factory, suffix, text):
+    path = tmp_path_factory.mktemp("any") / f"t{suffix}"
+    inside = rf"\begin{{tabular}}{{l}}{text}\end{{tabular}}" if suffix == ".tex" else text
+    path.write_bytes(inside.encode("utf-8", "replace"))
+    try:
+        table = read_table(path)
+    except DataError:
+        return
+    assert all(len(row) == len(table.headings) for row in table.rows)
 
 
 # -- the command -----------------------------------------------------------------------------------------------------

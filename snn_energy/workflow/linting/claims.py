@@ -138,7 +138,7 @@ def _claim(number: int, row: Sequence[str], columns: dict[str, Column], table: P
     ops = "acs" if "acs" in columns else "ops"
     steps = whole(cell("time_steps"))
     if steps is None and (found := _IN_NAME.search(name)):
-        steps = int(found[1])
+        steps = whole(found[1])
     if steps is None:
         steps = _stated_steps(table)
     plain_macs = cell("macs") or (cell("flops") if is_ann else "")
@@ -163,7 +163,7 @@ def _stated_steps(table: PaperTable) -> int | None:
     for key in ("time_steps", "T", "t"):
         if (steps := whole(table.stated.get(key, ""))) is not None:
             return steps
-    found = {int(number) for number in re.findall(r"\bT\s*=\s*(\d+)", table.text)}
+    found = {whole(number) for number in re.findall(r"\bT\s*=\s*(\d+)", table.text)}
     return found.pop() if len(found) == 1 else None
 
 

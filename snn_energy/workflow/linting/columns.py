@@ -118,7 +118,7 @@ def share(cell: str, column: Column) -> Interval | None:
 
 def whole(cell: str) -> int | None:
     """An integer of 1 or more, like time steps; None otherwise."""
-    found = re.search(r"\d+", cell)
+    found = re.search(r"(?<!\d)\d{1,9}(?!\d)", cell)
     return int(found[0]) if found and int(found[0]) > 0 else None
 
 

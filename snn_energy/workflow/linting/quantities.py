@@ -16,9 +16,12 @@ ENERGY_UNITS = {"fj": Fraction(1, 1000), "pj": Fraction(1), "nj": Fraction(10**3
 SCALES = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "b": 10**9, "t": 10**12}
 """Prefix of a count -> its factor."""
 
+LARGEST = 10**60
+"""Larger numbers are no counts and no energies, whatever the cell holds."""
+
 _NUMBER = re.compile(
-    r"(?<![\w.])([-+−]?\d{1,3}(?:,\d{3})+(?:\.\d+)?|[-+−]?\d+(?:\.\d+)?|[-+−]?\.\d+)(?:[eE]([-+]?\d+))?"
-    r"\s*(?:[×x]\s*10\s*\^?\s*([-+−]?\d+))?\s*([%µμ]?[a-zA-Z]*)"
+    r"(?<![\w.])([-+−]?\d{1,3}(?:,\d{3})+(?:\.\d+)?|[-+−]?\d+(?:\.\d+)?|[-+−]?\.\d+)(?:[eE]([-+]?\d{1,2})(?!\d))?"
+    r"\s*(?:[×x]\s*10\s*\^?\s*([-+−]?\d{1,2})(?!\d))?\s*([%µμ]?[a-zA-Z]*)"
 )
 
 
@@ -78,6 +81,8 @@ def quantity(cell: str) -> Quantity | None:
     scale = Fraction(10) ** exponent
     middle, half = Fraction(digits) * scale, scale / Fraction(10) ** decimals / 2
     word = found[4].lower().replace("µ", "u").replace("μ", "u")
+    if abs(middle) >= LARGEST:
+        return None
     if middle == 0 and not decimals:
         half = Fraction()  # a plain 0 says that there is none
     low = max(middle - half, Fraction()) if middle >= 0 else middle - half

@@ -118,7 +118,7 @@ def _ann_macs(claims: Claims) -> Interval | None:
 
 
 def _whole_multiple(acs: Interval, once: Interval) -> bool:
-    if not once.low:
+    if once.low <= 0:
         return True
     quotient = acs / once
     return quotient.high >= 1 and quotient.high // 1 >= quotient.low
@@ -129,7 +129,7 @@ def ratios(claims: Claims) -> Iterator[Finding]:
     anns = [row.energy_pj for row in claims.anns if row.energy_pj is not None]
     for row in claims.spiking:
         ann = row.ann_energy_pj or (anns[0] if len(anns) == 1 else None)
-        if row.ratio is None or ann is None or row.energy_pj is None or not row.energy_pj.low or not ann.low:
+        if row.ratio is None or ann is None or row.energy_pj is None or min(row.energy_pj.low, ann.low) <= 0:
             continue
         expected = ann / row.energy_pj
         inverse = row.energy_pj / ann
