@@ -17,7 +17,9 @@ Cell = Callable[[Line], str]
 
 def grid_of(lines: Sequence[Line]) -> Grid:
     """Columns that say nothing here are left out: weights that are nobody's change, rates and times nobody has."""
-    unit, size = _common_unit([line.energy_pj for line in lines if line.energy_pj is not None])
+    energies = [line.energy_pj for line in lines if line.energy_pj is not None]
+    unit, size = energy_unit(max(energies, default=0.0))
+    decimals = _needed_decimals([Fraction(energy) / size for energy in energies])
     slow = max((line.seconds for line in lines if line.seconds is not None), default=None)
     time_unit, time_size = _time_unit(slow)
 
@@ -31,7 +33,7 @@ def grid_of(lines: Sequence[Line]) -> Grid:
         ("rate", None, any(line.spike_rate is not None for line in lines), _rate),
         ("ACs", None, True, lambda line: short(nearest(line.acs))),
         ("MACs", None, True, lambda line: short(nearest(line.macs))),
-        (unit, "energy", True, lambda line: _energy(line, size)),
+        (unit, "energy", True, lambda line: _energy(line, size, decimals)),
         ("ratio", "ratio", any(line.ratio is not None for line in lines), _ratio),
         (time_unit, "latency", slow is not None, lambda line: _seconds(line, time_size)),
     ]  # fmt: skip
@@ -80,8 +82,10 @@ def _once(lines: Sequence[Line], key: Callable[[Line], object]) -> list[Line]:
     return list(found.values())
 
 
-def _common_unit(energies: Sequence[float]) -> tuple[str, int]:
-    return energy_unit(max(energies, default=0.0))
+def _needed_decimals(values: Sequence[Fraction]) -> int:
+    """Decimals at which the smallest of these, unless it is 0, shows three digits; 3 to 6."""
+    smallest = min((value for value in values if value), default=Fraction(1))
+    return next((decimals for decimals in range(3, 6) if smallest * 10**decimals >= 100), 6)
 
 
 def _time_unit(slowest: float | None) -> tuple[str, int]:
@@ -106,12 +110,12 @@ def _rate(line: Line) -> str:
     return MISSING if line.spike_rate is None else fixed(nearest(line.spike_rate * 10**4), 4)
 
 
-def _energy(line: Line, size: int) -> str:
-    return MISSING if line.energy_pj is None else _decimals(Fraction(line.energy_pj) / size)
+def _energy(line: Line, size: int, decimals: int) -> str:
+    return MISSING if line.energy_pj is None else _decimals(Fraction(line.energy_pj) / size, decimals)
 
 
-def _decimals(value: Fraction) -> str:
-    return fixed(nearest(value * 1000), 3)
+def _decimals(value: Fraction, decimals: int = 3) -> str:
+    return fixed(nearest(value * 10**decimals), decimals)
 
 
 def _ratio(line: Line) -> str:

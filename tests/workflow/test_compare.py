@@ -121,6 +121,16 @@ def test_the_best_of_each_column_is_marked(run):
     assert "18.000*" in text
 
 
+def test_small_energies_beside_large_ones_keep_three_digits(run):
+    save("a.json", accurate(10, 90))  # 18 pJ
+    save("b.json", accurate(2_000_000, 95))  # 1,800,009 pJ
+    rows = run("a.json", "b.json").stdout.splitlines()
+    assert rows[1].split()[-1] == "µJ"
+    assert [row.split()[6] for row in rows[2:4]] == ["0.000018*", "1.800009"]
+    save("c.json", accurate(61_000, 90))  # 54,909 pJ
+    assert "0.0549*" in run("b.json", "c.json").stdout
+
+
 def test_unlike_data_are_named_and_nothing_is_best(run):
     save("a.json", accurate(10, 90))
     save("b.json", accurate(20, 95, dataset="mnist", samples=3))
