@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from snn_energy.baselines.comparison import Comparison as Comparison
     from snn_energy.baselines.comparison import compare as compare
     from snn_energy.baselines.twin import ann_twin as ann_twin
+    from snn_energy.callbacks import EnergyLog as EnergyLog
+    from snn_energy.callbacks import lightning_callback as lightning_callback
     from snn_energy.costing.pricing import price as price
     from snn_energy.costing.profiling import profile as profile
     from snn_energy.costing.report import Report as Report
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 
 _HOME = {
     "Comparison": "snn_energy.baselines.comparison",
+    "EnergyLog": "snn_energy.callbacks",
     "LayerCounts": "snn_energy.counting.counts",
     "NeuronCounts": "snn_energy.counting.counts",
     "NeuronRow": "snn_energy.counting.neurons",
@@ -39,6 +42,7 @@ _HOME = {
     "Trace": "snn_energy.counting.counts",
     "ann_twin": "snn_energy.baselines.twin",
     "compare": "snn_energy.baselines.comparison",
+    "lightning_callback": "snn_energy.callbacks",
     "list_hardware": "snn_energy.hardware",
     "load_checkpoint": "snn_energy.models.checkpoints",
     "load_hardware": "snn_energy.hardware",

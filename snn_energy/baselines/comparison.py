@@ -34,6 +34,18 @@ class Comparison:
         missing = {item.action for side in (self.report, self.baseline) for item in side.unpriced}
         return tuple(action for action in ("mac", "ac") if action in missing)
 
+    def _repr_html_(self) -> str:
+        """Both energies and how they compare, as a notebook shows them."""
+        from snn_energy.notebook import html_table
+
+        sides = (("SNN", self.report, None), (f"ANN, {self.baseline.method}", self.baseline, self.ratio))
+        rows = [
+            (name, side.trace.model, f"{side.energy_per_inference_pj:,.1f}", "" if ratio is None else f"{ratio:.2f}")
+            for name, side, ratio in sides
+        ]
+        headings = ("side", "model", "energy per inference, pJ", "times the SNN's")
+        return html_table(f"on {self.report.hardware.name}", headings, rows, texts=2)
+
     def to_dict(self) -> dict[str, Any]:
         """Energies per inference and their ratio."""
         return {

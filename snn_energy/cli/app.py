@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from snn_energy.cli import (
+    calibrate,
     check,
     compare,
     diff,
@@ -27,6 +27,7 @@ from snn_energy.cli import (
     train,
 )
 from snn_energy.cli.group import Group, RootGroup
+from snn_energy.version import package_version
 
 COMMANDS: Mapping[str, Callable[..., Any] | typer.Typer] = {
     "profile": profile.profile_command,
@@ -36,6 +37,7 @@ COMMANDS: Mapping[str, Callable[..., Any] | typer.Typer] = {
     "diff": diff.diff_command,
     "check": check.check_command,
     "lint": lint.lint_command,
+    "calibrate": calibrate.calibrate_command,
     "train": train.train_command,
     "sensitivity": sensitivity.sensitivity_command,
     "sweep": sweep.sweep_command,
@@ -54,19 +56,6 @@ with a line holding only backslash-b; the first sentence fits into 60 characters
 """
 
 _SETTINGS = {"help_option_names": ["-h", "--help"]}
-
-
-def package_version() -> str:
-    """Version of this package: from the checkout it runs in, else from the installed distribution."""
-    import tomllib
-    from importlib.metadata import version
-
-    beside = Path(__file__).resolve().parents[2] / "pyproject.toml"
-    if beside.is_file():
-        project = tomllib.loads(beside.read_text(encoding="utf-8")).get("project", {})
-        if project.get("name") == "snn-energy":
-            return str(project["version"])
-    return version("snn-energy")
 
 
 def _print_version(asked: bool) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from snn_energy.cli.config import given
 from snn_energy.cli.console import emit_json, print_line, progress
 from snn_energy.cli.options import BatchSizeOption, DataDirOption, DataOption, JsonOption, SamplesOption, SplitOption
 
@@ -19,6 +20,7 @@ DEFAULT_METHOD = "arithmetic"
 
 
 def check_command(
+    context: typer.Context,
     source: Annotated[
         str,
         typer.Argument(
@@ -109,7 +111,8 @@ def check_command(
         raise UsageError(
             "nothing to check: give --max-uj, --max-latency-ms, --min-accuracy, --baseline or --require-complete"
         )
-    document = _document(source, before, hardware, method, batch_size, _data(data, split, data_dir, samples))
+    asked = given(context, hardware=hardware, method=method)
+    document = _document(source, before, hardware, method, batch_size, _data(data, split, data_dir, samples), asked)
     found = verdicts(document, conditions)
     if json:
         emit_json(to_dict(found))
@@ -135,6 +138,7 @@ def _document(
     method: str | None,
     batch_size: int,
     data: dict[str, object],
+    asked: list[str],
 ) -> Document:
     """The report itself, or one made of what the word names, on the baseline's terms."""
     from snn_energy.errors import UsageError
@@ -143,7 +147,7 @@ def _document(
 
     kind = kind_of(source)
     if kind == "report":
-        if hardware is not None or method is not None:
+        if asked:
             raise UsageError(f"{source}: a report keeps its hardware and its method; leave --hardware and --method out")
         return load_document(source)
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from snn_energy.cli.columns import prose, table_lines
+from snn_energy.cli.config import given
 from snn_energy.cli.console import emit_json, print_line, progress, stdout_console
 from snn_energy.cli.options import BatchSizeOption, DataDirOption, DataOption, SamplesOption, SplitOption
 from snn_energy.cli.rendering import OutputOption, check_writable
@@ -50,6 +51,7 @@ BitsOption = Annotated[
 
 
 def compare_command(
+    context: typer.Context,
     sources: Annotated[
         list[str],
         typer.Argument(
@@ -108,7 +110,10 @@ def compare_command(
     from snn_energy.workflow.gathering import Request, gather, sources_of
 
     found = sources_of(sources, {"source": data, "split": split, "data_dir": data_dir, "samples": samples})
-    _refuse_idle(found, time_steps, bits)
+    typed = given(context, hardware=hardware, method=method, time_steps=time_steps, bits=bits)
+    _refuse_idle(found, [name for name in ("time_steps", "bits") if name in typed])
+    if any(source.document is not None for source in found):  # which defaults of a project cannot change
+        profiles, method = profiles if "hardware" in typed else [], method if "method" in typed else None
     names = _own_hardware(found)
     request = Request(
         sources=found,
@@ -160,13 +165,13 @@ def refuse_twice(profiles: Sequence[Hardware]) -> None:
             raise UsageError(f"--hardware {name} is given twice; give each profile once")
 
 
-def _refuse_idle(sources: Sequence[Source], time_steps: str | None, bits: str | None) -> None:
+def _refuse_idle(sources: Sequence[Source], typed: Sequence[str]) -> None:
     """Options for checkpoints where there is none would change nothing in silence."""
     from snn_energy.errors import UsageError
 
-    given = [name for name, value in (("--time-steps", time_steps), ("--bits", bits)) if value is not None]
-    if given and not any(source.kind == "checkpoint" for source in sources):
-        raise UsageError(f"{given[0]} is for checkpoints, which run again; these sources are counted already")
+    if typed and not any(source.kind == "checkpoint" for source in sources):
+        name = typed[0].replace("_", "-")
+        raise UsageError(f"--{name} is for checkpoints, which run again; these sources are counted already")
 
 
 def _own_hardware(sources: Sequence[Source]) -> list[str]:

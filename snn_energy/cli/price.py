@@ -49,6 +49,16 @@ def price_command(
         str, typer.Option(metavar="NAME", help="How energies are computed: arithmetic, arithmetic+memory, ...")
     ] = "arithmetic",
     uncertainty: UncertaintyOption = False,
+    batch: Annotated[
+        int | None,
+        typer.Option(
+            "--batch",
+            metavar="N",
+            min=1,
+            help="Say how long N inferences take together, on hardware that states timing.",
+            show_default=False,
+        ),
+    ] = None,
     format: FormatOption = None,
     json: JsonOption = False,
     output: OutputOption = None,
@@ -63,6 +73,7 @@ def price_command(
       snn-energy profile fashion-cnn --trace counts.json.gz
       snn-energy price counts.json.gz --hardware horowitz-45nm-int8
       snn-energy price counts.json.gz --method arithmetic+memory:outputs,aer --uncertainty
+      snn-energy price counts.json.gz --hardware sata-sim-int8 --batch 64
       snn-energy price part1.json part2.json --json --output report.json
     """
     form = chosen_format(format, json, output)
@@ -79,6 +90,10 @@ def price_command(
         from snn_energy.reporting.spread import uncertainty_key
 
         document |= uncertainty_key(report)
+    if batch is not None:
+        from snn_energy.costing.timing.throughput import throughput_of
+
+        document["throughput"] = throughput_of(report.trace, prices, batch).to_dict()
     deliver(document, form, output)
 
 

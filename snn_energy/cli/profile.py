@@ -180,7 +180,7 @@ def profile_command(
                 )
             target = None if until is None else parsed_share(until)
             if plot is not None:
-                from snn_energy.reporting.plots import figure_suffix
+                from snn_energy.reporting.style import figure_suffix
 
                 figure_suffix(plot)
             from snn_energy.hardware import load_hardware

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from snn_energy.cli.console import print_line, stdout_console
+from snn_energy.cli.console import print_line, progress, stdout_console
 
-FORMAT_NAMES = ("table", "json", "csv", "md")
+FORMAT_NAMES = ("table", "json", "csv", "md", "latex", "bibtex", "methods")
 
 FormatOption = Annotated[
     str | None,
@@ -76,10 +76,15 @@ def deliver(document: Mapping[str, Any], form: str, output: Path | None) -> None
         sys.stdout.write(FORMATS[form](document))
 
 
-def deliver_figure(document: Mapping[str, Any], kind: str, path: Path) -> None:
-    """Draw one figure into `path` and say so on standard error."""
+def deliver_figure(
+    document: Mapping[str, Any] | Sequence[Mapping[str, Any]], kind: str, path: Path, width: str = "screen"
+) -> None:
+    """Draw one figure of a document, or of several, into `path` and say so on standard error."""
     from snn_energy.files import write_atomic
-    from snn_energy.reporting.plots import draw, figure_suffix
+    from snn_energy.reporting.plots import draw
+    from snn_energy.reporting.style import figure_suffix, find_style
 
-    write_atomic(path, draw(document, kind, figure_suffix(path)))
+    with progress(f"drawing {kind}"):
+        content = draw(document, kind, figure_suffix(path), find_style(width))
+    write_atomic(path, content)
     print_line(f"wrote {path}", to_stderr=True)

@@ -18,9 +18,14 @@ def report_command(
 ) -> None:
     """Show a saved JSON report again, in any form.
 
+    latex: a table of booktabs and the section on methods; bibtex: the entries that they cite; methods: the section as
+    plain text with its references.
+
     \b
     Examples:
       snn-energy report report.json
+      snn-energy report report.json --output energy.tex
+      snn-energy report report.json --format bibtex >> paper.bib
       snn-energy report report.json --output report.md
     """
     form = chosen_format(format, json, output)

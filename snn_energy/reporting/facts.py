@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from fractions import Fraction
 from typing import Any
 
@@ -324,6 +325,7 @@ def _hardware(document: Document) -> list[Fact]:
             f"method {document.get('method', '')}",
         )
     ]
+    found += _evidence(hardware.get("energy_pj", {}))
     within: dict[str, list[str]] = {}
     for part, action in hardware.get("included", {}).items():
         within.setdefault(action, []).append(part)
@@ -333,3 +335,13 @@ def _hardware(document: Document) -> list[Fact]:
         if key in used:
             found.append(("source", ", ".join(str(part) for part in (source["citation"], source.get("url")) if part)))
     return found
+
+
+def _evidence(prices: Mapping[str, Any]) -> list[Fact]:
+    """Which prices were measured and which were not, where any was: one total may hold both, and must say so."""
+    grades: dict[str, list[str]] = {}
+    for action, price in prices.items():
+        grades.setdefault(str(price.get("evidence")), []).append(action)
+    if "measured" not in grades:
+        return []
+    return [("prices", "; ".join(f"{grade}: {', '.join(actions)}" for grade, actions in grades.items()))]

@@ -28,6 +28,7 @@ TEXT = Kind(lambda value: isinstance(value, str), "text")
 TEXTS = Kind(lambda value: isinstance(value, list) and all(isinstance(each, str) for each in value), "a list of texts")
 FLAG = Kind(lambda value: isinstance(value, bool), "true or false")
 WHOLE = Kind(_is_whole, "an integer >= 0")
+WHOLES = Kind(lambda value: isinstance(value, (list, tuple)) and all(map(_is_whole, value)), "a list of integers >= 0")
 COUNT = Kind(lambda value: _is_whole(value) and value > 0, "an integer >= 1")
 SHARE = Kind(lambda value: _is_number(value) and value >= 0, "a number >= 0")
 ENERGY = Kind(SHARE.fits, "a number >= 0 in pJ")
@@ -54,6 +55,7 @@ ROW: Fields = {
     **dict.fromkeys(("adds", "muls", "compares", "specials"), WHOLE),
     **dict.fromkeys(("mac_pj", "ac_pj", "neuron_pj", "other_pj", "energy_pj"), ENERGY),
 }
+NEURON: Fields = {"name": TEXT, "updates": WHOLE, "spikes_per_step": WHOLES}
 TOTALS: Fields = {"energy_pj": ENERGY, "energy_upper_pj": ENERGY, "energy_per_inference_pj": ENERGY}
 DISTRIBUTION: Fields = {
     "samples": COUNT,
@@ -106,6 +108,12 @@ LATENCY: Fields = {
     "assumptions": TEXTS,
 }
 LATENCY_ROW: Fields = {**TIMES, "name": TEXT, "passes": _or_null(WHOLE), "note": _or_null(TEXT)}
+THROUGHPUT: Fields = {
+    "batch": COUNT,
+    "cycles": _or_null(WHOLE),
+    **dict.fromkeys(("seconds", "inferences_per_second", "gain"), _or_null(SHARE)),
+    "missing": _or_null(TEXT),
+}
 
 MEMORY: Fields = {"assumptions": TEXTS}
 MEMORY_ROW: Fields = {
@@ -140,6 +148,7 @@ OPTIONAL: Mapping[str, Fields] = {
     "memory": MEMORY,
     "uncertainty": UNCERTAINTY,
     "latency": LATENCY,
+    "throughput": THROUGHPUT,
     "distribution": DISTRIBUTION,
     "stopping": STOPPING,
     "accuracy": ACCURACY,
@@ -149,6 +158,7 @@ OPTIONAL: Mapping[str, Fields] = {
 """Objects that may be null or missing."""
 
 LISTS: Mapping[tuple[str, ...], Fields] = {
+    ("neurons",): NEURON,
     ("unpriced",): UNPRICED,
     ("comparison",): COMPARISON,
     ("latency", "rows"): LATENCY_ROW,

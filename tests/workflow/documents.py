@@ -32,7 +32,11 @@ def document(
 ):
     made = [_row(row, prices) for row in rows]
     total = sum(row["energy_pj"] for row in made)
-    spiking = [{"name": row["name"], "spiking": True} for row in made if row["part"] == "neurons"]
+    spiking = [
+        {"name": row["name"], "spiking": True, "updates": row["updates"], "spikes_per_step": [row["spikes"]]}
+        for row in made
+        if row["part"] == "neurons"
+    ]
     return {
         "format": 1,
         "model": "Net",

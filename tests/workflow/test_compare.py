@@ -157,6 +157,15 @@ def test_norms_that_fold_and_norms_that_are_counted_differ(run):
     assert json.loads(run("a.json", "c.json", "--json").stdout)["tables"][0]["differences"] == []
 
 
+def test_defaults_of_a_project_leave_reports_as_they_are(run):
+    save("a.json", accurate(10, 90))
+    Path("snn-energy.toml").write_text('hardware = "horowitz-45nm-int8"\nmethod = "syops"\n', encoding="utf-8")
+    assert [line["hardware"] for line in lines(run("a.json", "--json"))] == ["horowitz-45nm-fp32"]
+    assert CliRunner().invoke(app, ["check", "a.json", "--max-uj", "1"]).exit_code == 0
+    (line,) = lines(run("half.pt", "--samples", 5, "--no-baseline", "--json"))
+    assert (line["hardware"], line["method"]) == ("horowitz-45nm-int8", "syops")
+
+
 @pytest.mark.parametrize(
     "words",
     [
