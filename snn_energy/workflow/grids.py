@@ -7,10 +7,7 @@ import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-LATEX_MARKS = {
-    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
-    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "µ": r"\textmu{}",
-}  # fmt: skip
+from snn_energy.reporting.tex import escaped
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,21 +52,16 @@ def latex_grid(grid: Grid) -> str:
     """The table as a LaTeX tabular for booktabs, best cells in bold."""
     align = "".join("l" if k < grid.left else "r" for k in range(len(grid.headings)))
     body = [
-        [rf"\textbf{{{latex_text(cell)}}}" if (i, k) in grid.best else latex_text(cell) for k, cell in enumerate(row)]
+        [rf"\textbf{{{escaped(cell)}}}" if (i, k) in grid.best else escaped(cell) for k, cell in enumerate(row)]
         for i, row in enumerate(grid.rows)
     ]
-    lines = [rf"\begin{{tabular}}{{{align}}}", r"\toprule", _latex_row(map(latex_text, grid.headings)), r"\midrule"]
+    lines = [rf"\begin{{tabular}}{{{align}}}", r"\toprule", _latex_row(map(escaped, grid.headings)), r"\midrule"]
     lines += [_latex_row(row) for row in body]
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"]) + "\n"
 
 
 def _latex_row(cells: Iterable[str]) -> str:
     return " & ".join(cells) + r" \\"
-
-
-def latex_text(text: str) -> str:
-    """Text with LaTeX's own marks escaped."""
-    return "".join(LATEX_MARKS.get(letter, letter) for letter in text)
 
 
 def csv_grid(headings: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
