@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from snn_energy.baselines.crossover import Crossover, crossover_of
 from snn_energy.costing.report import Report
 from snn_energy.errors import UsageError
 
@@ -46,6 +47,15 @@ class Comparison:
         headings = ("side", "model", "energy per inference, pJ", "times the SNN's")
         return html_table(f"on {self.report.hardware.name}", headings, rows, texts=2)
 
+    @property
+    def crossover(self) -> Crossover | None:
+        """Spike rates at which both sides cost the same, for each layer and the whole; None where there is no ratio.
+
+        Raises:
+            UsageError: priced by a method that does not price layer by layer, see `crossover_of`.
+        """
+        return None if self.without_price else crossover_of(self.report, self.baseline)
+
     def to_dict(self) -> dict[str, Any]:
         """Energies per inference and their ratio."""
         return {
@@ -56,12 +66,21 @@ class Comparison:
         }
 
 
-def compare(report: Report, baseline: Report) -> Comparison:
+def compare(report: Report, baseline: Report | None = None) -> Comparison:
     """Set a report against a baseline.
 
+    Args:
+        report: of the spiking network.
+        baseline: of an ANN; None: the one that `report` was made with, see `profile(..., ann=...)`.
+
     Raises:
-        UsageError: different hardware or methods, which would compare prices instead of networks.
+        UsageError: no baseline, different hardware or methods, which would compare prices instead of networks.
     """
+    baseline = report.ann if baseline is None else baseline
+    if baseline is None:
+        raise UsageError(
+            "compare: nothing to compare with; give a baseline, or make the report with profile(..., ann=...)"
+        )
     if report.hardware != baseline.hardware:
         raise UsageError(
             f"compare: different hardware (got {report.hardware.name!r} and {baseline.hardware.name!r}); "

@@ -23,6 +23,7 @@ from snn_energy.cli import (
     report,
     selftest,
     sensitivity,
+    simulate,
     sweep,
     train,
 )
@@ -45,6 +46,7 @@ COMMANDS: Mapping[str, Callable[..., Any] | typer.Typer] = {
     "plot": plot.plot_command,
     "report": report.report_command,
     "export": export.app,
+    "simulate": simulate.app,
     "hardware": hardware.app,
     "selftest": selftest.selftest_command,
 }

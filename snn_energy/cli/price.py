@@ -35,6 +35,8 @@ NOT_IN_A_TRACE: Mapping[str, Any] = {
     "second_opinion": None,
     "second_opinion_missing": "there is no ANN baseline to check",
     "stopping": None,
+    "quantised": None,
+    "quantised_missing": "a trace holds one network; snn-energy profile runs its quantised twin as well",
 }
 """What `profile` adds to a priced trace, with the reason why it is not here."""
 

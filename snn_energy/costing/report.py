@@ -126,6 +126,8 @@ class Report:
     """How long one inference takes; None on profiles without a [latency] table."""
     memory: MemoryUse | None = None
     """Where each tensor lies and what moving it costs; None where the method does not tell."""
+    ann: Report | None = None
+    """An ANN on the same data, hardware and method, where `profile` was given one to compare with."""
 
     @property
     def distribution(self) -> Distribution | None:
@@ -257,6 +259,7 @@ class Report:
                 for neuron in trace.neurons
             ],
             "unpriced": [record_fields(item) for item in self.unpriced],
+            **self._ann(),
             "coverage": {
                 "complete": coverage.complete,
                 "counted": [record_fields(record) for record in coverage.counted],
@@ -265,6 +268,13 @@ class Report:
                 "never_called": list(coverage.never_called),
             },
         }
+
+    def _ann(self) -> dict[str, Any]:
+        """The ANN, where there is one; its hardware is this one's."""
+        if self.ann is None:
+            return {}
+        own = {key: value for key, value in self.ann.to_dict().items() if key != "hardware"}
+        return {"ann": {"name": self.ann.trace.model, "baseline": own}}
 
     def _latency(self) -> dict[str, Any]:
         """The latency, where the profile states timing: reports on other profiles do without the key."""

@@ -24,4 +24,11 @@ FORMATS: tuple[Format, ...] = (
         needs="a network without control flow on data; onnxruntime for the check",
         leaves_out="surrogate gradients, membrane state between calls",
     ),
+    Format(
+        command="nir",
+        form="graph",
+        holds="neurons as differential equations, weights and edges, recurrent ones too; one time step dt",
+        needs="h5py; layers that NIR has, and data on which the network fires, to follow and to compare it",
+        leaves_out="encoder, read-out over time, surrogate gradients; refused: soft resets, max pooling of real values",
+    ),
 )

@@ -9,6 +9,7 @@ from pathlib import PurePath
 
 from snn_energy.errors import UsageError
 from snn_energy.reporting.bibtex import bibtex
+from snn_energy.reporting.crossover_view import crossover_lines, crossover_markdown
 from snn_energy.reporting.csvtable import csv_table
 from snn_energy.reporting.document import Document
 from snn_energy.reporting.latex import latex
@@ -37,6 +38,12 @@ FORMATS: dict[str, Callable[[Document], str]] = {
     "md": markdown,
 }
 """Name of a format -> what makes the text of a report in it."""
+
+CROSSOVER_TEXTS: dict[str, Callable[[Document], str]] = {
+    "table": lambda document: "".join(f"{text}\n" for text, _ in crossover_lines(document, FILE_WIDTH)),
+    "md": lambda document: f"\n{crossover_markdown(document)}",
+}
+"""Name of a format that can show the crossover tables -> what it adds for them."""
 
 
 def find_format(name: str | None, output: str | PurePath | None = None) -> str:

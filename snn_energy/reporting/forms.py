@@ -144,6 +144,32 @@ CHEAPER: Fields = {
     **dict.fromkeys(("ratio_low", "ratio_high"), _or_null(SHARE)),
 }
 
+QUANTISED: Fields = {"bits": COUNT, "levels": COUNT, "clipped_share": SHARE, "note": TEXT}
+STEP: Fields = {"name": TEXT, "step": SHARE, "top": SHARE, "clipped": WHOLE, "positive": WHOLE}
+ANN: Fields = {"name": TEXT}
+OUTCOME = Kind(
+    lambda value: value in ("below", "always", "never", "unrelated", "unknown"),
+    "one of below, always, never, unrelated, unknown",
+)
+CROSSED: Fields = {"baseline": TEXT, "outcome": OUTCOME, "note": _or_null(TEXT), "snn_energy_pj": ENERGY}
+CROSSOVER: Fields = {
+    **CROSSED,
+    "ann_energy_pj": ENERGY,
+    **dict.fromkeys(("ratio", "scale", "mean_rate", "crossover_mean_rate"), _or_null(SHARE)),
+}
+CROSSOVER_LAYER: Fields = {
+    **CROSSED,
+    **dict.fromkeys(("layer", "operand"), TEXT),
+    "neuron": _or_null(TEXT),
+    "rate": SHARE,
+    "ann_energy_pj": _or_null(ENERGY),
+    **dict.fromkeys(("crossover_rate", "margin"), _or_null(SHARE)),
+    "curve_pj": Kind(
+        lambda value: isinstance(value, list) and len(value) == 3 and all(ENERGY.fits(each) for each in value),
+        "three numbers >= 0 in pJ",
+    ),
+}
+
 OPTIONAL: Mapping[str, Fields] = {
     "memory": MEMORY,
     "uncertainty": UNCERTAINTY,
@@ -154,6 +180,9 @@ OPTIONAL: Mapping[str, Fields] = {
     "accuracy": ACCURACY,
     "second_opinion": OPINION,
     "both_countings": BOTH_COUNTINGS,
+    "quantised": QUANTISED,
+    "ann": ANN,
+    "crossover": {},
 }
 """Objects that may be null or missing."""
 
@@ -166,12 +195,18 @@ LISTS: Mapping[tuple[str, ...], Fields] = {
     ("memory", "levels"): MEMORY_LEVEL,
     ("uncertainty", "tornado"): TORNADO,
     ("uncertainty", "cheaper"): CHEAPER,
+    ("uncertainty", "against"): {**CHEAPER, "baseline": TEXT},
     ("second_opinion", "rows"): OPINION_ROW,
+    ("quantised", "steps"): STEP,
+    ("crossover", "baselines"): CROSSOVER,
+    ("crossover", "layers"): CROSSOVER_LAYER,
     ("coverage", "counted"): OPERATOR,
     ("coverage", "free"): OPERATOR,
     ("coverage", "uncounted"): UNCOUNTED,
 }
 """Lists of objects, by the keys that lead to them; a list right in the document may be missing."""
+MAY_BE_MISSING = (("uncertainty", "against"),)
+"""Lists inside an object that older reports lack."""
 
 
 def misfit(document: Mapping[str, Any]) -> str | None:
@@ -200,7 +235,8 @@ def _misfits(document: Mapping[str, Any]) -> Iterator[str]:
             yield from _wrong(inner, fields, f"{key}.")
     for path, fields in LISTS.items():
         holder = document if len(path) == 1 else document.get(path[0])
-        if holder is not None and (len(path) > 1 or path[0] in holder):
+        required = len(path) > 1 and path not in MAY_BE_MISSING
+        if holder is not None and (required or path[-1] in holder):
             yield from _wrong_items(holder.get(path[-1]), fields, ".".join(path))
     yield from _wrong({"never_called": [], **document["coverage"]}, {"never_called": TEXTS}, "coverage.")
 
