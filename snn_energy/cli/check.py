@@ -13,7 +13,6 @@ from snn_energy.cli.options import BatchSizeOption, DataDirOption, DataOption, J
 
 if TYPE_CHECKING:
     from snn_energy.reporting.document import Document
-    from snn_energy.reporting.subject import DataRequest
 
 DEFAULT_HARDWARE = "horowitz-45nm-fp32"
 DEFAULT_METHOD = "arithmetic"
@@ -24,7 +23,7 @@ def check_command(
     source: Annotated[
         str,
         typer.Argument(
-            metavar="SOURCE", help="JSON report, saved trace, .onnx graph, checkpoint or name of a shipped one."
+            metavar="SOURCE", help="JSON report, saved trace, .onnx or .nir graph, checkpoint, name of a shipped one."
         ),
     ],
     max_uj: Annotated[
@@ -162,10 +161,9 @@ def _document(
 
         return price(load_trace(source).without_samples(), prices, chosen).to_dict()
 
-    from snn_energy.reporting.subject import DataRequest, checkpoint_subject, graph_subject
+    from snn_energy.workflow.gathering import subject_of
 
-    request: DataRequest = DataRequest(**data)  # type: ignore[arg-type]
-    subject = graph_subject(source, request) if kind == "graph" else checkpoint_subject(source, request)
+    subject = subject_of(source, kind, data)
     with progress("counting", len(subject.images)) as advance:
         assessment = subject.assess(
             batch_size=batch_size, hardware=prices, method=chosen, baseline=False, progress=advance

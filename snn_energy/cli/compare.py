@@ -56,7 +56,7 @@ def compare_command(
         list[str],
         typer.Argument(
             metavar="SOURCE...",
-            help="Checkpoints (files or names of shipped ones), .onnx graphs, saved traces, JSON reports.",
+            help="Checkpoints (files or names of shipped ones), .onnx and .nir graphs, saved traces, JSON reports.",
         ),
     ],
     hardware: HardwaresOption = None,

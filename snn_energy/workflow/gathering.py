@@ -52,15 +52,22 @@ def sources_of(words: Sequence[str], data: Mapping[str, Any]) -> list[Source]:
     for word in words:
         kind = kind_of(word)
         document = load_document(word) if kind == "report" else None
-        subject = _subject(word, kind, data) if kind in ("graph", "checkpoint") else None
+        subject = None if kind in ("report", "trace") else subject_of(word, kind, data)
         found.append(Source(word=word, name=names[word], kind=kind, document=document, subject=subject))
     return found
 
 
-def _subject(word: str, kind: Kind, data: Mapping[str, Any]) -> Subject:
-    from snn_energy.reporting.subject import DataRequest, checkpoint_subject, graph_subject
+def subject_of(word: str, kind: Kind, data: Mapping[str, Any]) -> Subject:
+    """What runs of a graph, a NIR graph or a checkpoint; `data` are fields of a `DataRequest`.
+
+    Raises:
+        UsageError, CheckpointError, DataError, TraceError: see `checkpoint_subject`.
+    """
+    from snn_energy.reporting.subject import DataRequest, checkpoint_subject, graph_subject, nir_subject
 
     request = DataRequest(**data)
+    if kind == "nir":
+        return nir_subject(word, request)
     return graph_subject(word, request) if kind == "graph" else checkpoint_subject(word, request)
 
 

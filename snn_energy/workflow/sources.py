@@ -1,4 +1,4 @@
-"""What a word on the command line names: a saved report, a saved trace, an exported graph, or a checkpoint."""
+"""What a word on the command line names: a saved report or trace, an exported graph, a NIR graph, or a checkpoint."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from typing import Literal
 
 from snn_energy.counting.tracefile import FORMAT, file_bytes
 
-Kind = Literal["report", "trace", "graph", "checkpoint"]
+Kind = Literal["report", "trace", "graph", "nir", "checkpoint"]
 
 GRAPH_SUFFIXES = (".onnx", ".pt2")
+NIR_SUFFIX = ".nir"
 
 
 def kind_of(word: str) -> Kind:
@@ -21,6 +22,8 @@ def kind_of(word: str) -> Kind:
     name = word.lower()
     if name.endswith(GRAPH_SUFFIXES):
         return "graph"
+    if name.endswith(NIR_SUFFIX):
+        return "nir"
     if not name.endswith((".json", ".gz")):
         return "checkpoint"
     if not Path(word).is_file():  # whoever reads it says that there is none
