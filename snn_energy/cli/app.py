@@ -9,9 +9,13 @@ import typer
 
 from snn_energy.cli import (
     calibrate,
+    check,
+    compare,
+    diff,
     explain,
     export,
     hardware,
+    lint,
     pareto,
     plot,
     price,
@@ -20,6 +24,7 @@ from snn_energy.cli import (
     selftest,
     sensitivity,
     simulate,
+    sweep,
     train,
 )
 from snn_energy.cli.group import Group, RootGroup
@@ -29,9 +34,14 @@ COMMANDS: Mapping[str, Callable[..., Any] | typer.Typer] = {
     "profile": profile.profile_command,
     "price": price.price_command,
     "explain": explain.explain_command,
+    "compare": compare.compare_command,
+    "diff": diff.diff_command,
+    "check": check.check_command,
+    "lint": lint.lint_command,
     "calibrate": calibrate.calibrate_command,
     "train": train.train_command,
     "sensitivity": sensitivity.sensitivity_command,
+    "sweep": sweep.sweep_command,
     "pareto": pareto.pareto_command,
     "plot": plot.plot_command,
     "report": report.report_command,

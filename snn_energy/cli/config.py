@@ -42,6 +42,16 @@ def find_config(folder: Path) -> Path | None:
     return next((path for path in above if path.is_file()), None)
 
 
+def given(context: typer.Context, **values: Any) -> list[str]:
+    """The options among these that the user typed: one from a file is a wish, which a report may leave unmet."""
+    return [name for name in values if _is_typed(context, name)]
+
+
+def _is_typed(context: typer.Context, name: str) -> bool:
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
+
+
 def read_config(path: Path, group: Any) -> dict[str, Any]:
     """Return the defaults in `path` as click's default map of `group`: command -> parameter -> value.
 
@@ -98,6 +108,8 @@ def _checked(path: Path, where: str, command: Any, option: Any, value: Any) -> A
     """The value as the command line would have given it; UsageError where the option does not take it."""
     value = _from_file(path, value)
     name = f"{path}: {where} {option.opts[0].lstrip('-')}"
+    if option.multiple and not isinstance(value, (list, bool)):
+        value = [value]  # a key above the tables is one value for the commands that take one, and for these
     if option.is_flag and not isinstance(value, bool):
         raise UsageError(f"{name} must be true or false (got {value!r})")
     if not option.is_flag and (isinstance(value, bool) or isinstance(value, list) != bool(option.multiple)):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from fractions import Fraction
 from typing import Any
 
 import torch
@@ -71,6 +72,22 @@ def rounded(modules: Sequence[nn.Module], datatype: str) -> Iterator[None]:
         with torch.no_grad():
             for weight in weights:
                 weight.copy_(PRECISIONS[datatype](weight))
+        yield
+
+
+@contextmanager
+def pruned(modules: Sequence[nn.Module], share: float) -> Iterator[None]:
+    """Set the smallest weights of each module to zero inside: this share, rounded down, the first of equal ones."""
+    weights = list({id(p): p for module in modules for p in weights_of(module)}.values())
+    with _restored(weights):
+        with torch.no_grad():
+            for weight in weights:
+                flat = weight.flatten()
+                smallest = flat.abs().argsort(stable=True)[
+                    : int(Fraction(str(share)) * flat.numel())
+                ]  # 0.29 is 29/100 here
+                flat[smallest] = 0
+                weight.copy_(flat.view_as(weight))
         yield
 
 

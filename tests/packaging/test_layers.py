@@ -38,6 +38,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "selftest": {"counting", "models"},
     "tuning": {"counting", "hardware", "costing", "models"},
     "reporting": {"counting", "hardware", "costing", "baselines", "models", "training", "inputs", "nirgraph"},
+    "workflow": {"counting", "hardware", "costing", "baselines", "models", "training", "inputs", "reporting", "tuning"},
     "cli": {
         "counting",
         "hardware",
@@ -52,6 +53,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "reporting",
         "selftest",
         "tuning",
+        "workflow",
     },
     "callbacks": {"counting", "hardware", "costing"},
     "__main__": {"cli"},
