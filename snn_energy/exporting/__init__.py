@@ -5,6 +5,7 @@ from __future__ import annotations
 from snn_energy.exporting.agreement import Agreement, verify_onnx
 from snn_energy.exporting.failures import ExportError
 from snn_energy.exporting.formats import FORMATS, Format
+from snn_energy.exporting.losses import ExportRefused, Loss, refuse_or_list
 from snn_energy.exporting.metadata import checkpoint_metadata, read_report, report_metadata
 from snn_energy.exporting.onnx import ExportedModel, export_onnx
 
@@ -12,11 +13,14 @@ __all__ = [
     "FORMATS",
     "Agreement",
     "ExportError",
+    "ExportRefused",
     "ExportedModel",
     "Format",
+    "Loss",
     "checkpoint_metadata",
     "export_onnx",
     "read_report",
+    "refuse_or_list",
     "report_metadata",
     "verify_onnx",
 ]
