@@ -62,7 +62,7 @@ class OnnxGraph(Graph):
         kind = classes.get("", "").rpartition(".")[2] or model.graph.name.rpartition(".")[2]
         kind = kind if like is None else type(like).__name__
         self.root = skeleton(kind if kind.isidentifier() else "OnnxGraph", classes, tensors)
-        self.neurons = self.body.neurons
+        self.neurons = {path: row for body in self.body.all() for path, row in body.neurons.items()}
         self.properties = {entry.key: entry.value for entry in model.metadata_props}
         self._computed: tuple[object, dict[tuple[int, str], Value]] = (None, {})
 
@@ -234,6 +234,14 @@ class Body:
         yield self
         for inner in self._inner.values():
             yield from inner.all()
+
+    def spike_values(self) -> dict[str, list[str]]:
+        """The results that are each neuron's spikes, by module path, in the order of the nodes."""
+        found: dict[str, list[str]] = {}
+        for node, step in zip(self.nodes, self._steps, strict=True):
+            if step in self._spikes:
+                found.setdefault(self._spikes[step][0], []).append(node.output[0])
+        return found
 
     def inner(self, graph: GraphProto) -> Body:
         """The graph that a node holds."""
