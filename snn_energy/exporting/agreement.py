@@ -14,8 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from snn_energy.counting.neurons import named_neurons
+from snn_energy.counting.onnxgraph.timed import READOUTS
 from snn_energy.errors import DataError
-from snn_energy.exporting.carrying import READOUTS, copied
+from snn_energy.exporting.carrying import copied
 from snn_energy.exporting.failures import ExportError, first_line
 from snn_energy.exporting.forms import LOGITS, Timing
 from snn_energy.exporting.metadata import PREFIX

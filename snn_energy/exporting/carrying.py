@@ -25,17 +25,9 @@ from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
 from snn_energy.counting.neurons import NeuronRow, named_neurons
+from snn_energy.counting.onnxgraph.timed import READOUTS
 from snn_energy.errors import MODEL_ERRORS, first_line
 from snn_energy.exporting.failures import ExportError
-
-READOUTS: dict[str, Callable[[Tensor], Tensor]] = {
-    "mean": lambda steps: steps.mean(0),
-    "max": lambda steps: steps.amax(0),
-    "sum": lambda steps: steps.sum(0),
-    "last": lambda steps: steps[-1],
-    "stack": lambda steps: steps,
-}
-"""How the outputs of all time steps, `t n ...`, become the network's output."""
 
 _AGREES, _AGREES_SINGLE = 1e-9, 1e-4
 """Largest difference in double and in single precision, as a part of the largest output."""

@@ -16,8 +16,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from snn_energy.counting.onnxgraph.timed import READOUTS
 from snn_energy.errors import MODEL_ERRORS, UsageError
-from snn_energy.exporting.carrying import READOUTS, State, Steps, copied, moving_attributes, snapshot
+from snn_energy.exporting.carrying import State, Steps, copied, moving_attributes, snapshot
 from snn_energy.exporting.failures import ExportError, first_line
 from snn_energy.exporting.graph import BATCH
 
@@ -118,7 +119,7 @@ def unrolled(model: nn.Module, batch: Tensor, timing: Timing) -> Call:
     )
 
 
-def one_step(model: nn.Module, frame: Tensor, timing: Timing, *, frames: bool) -> Call:
+def one_step(model: nn.Module, frame: Tensor, *, frames: bool) -> Call:
     """One time step, the state in and out. Shapes: frame `n ...`."""
     steps = Steps(model, frame, frames=frames)
     network, own = steps.network, steps.network.forward

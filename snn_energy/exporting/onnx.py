@@ -17,12 +17,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from snn_energy.errors import MODEL_ERRORS, DataError, UsageError
+from snn_energy.counting.onnxgraph.timed import READOUTS
+from snn_energy.errors import DataError, UsageError
 from snn_energy.exporting import forms
 from snn_energy.exporting.agreement import Agreement, verify_onnx
-from snn_energy.exporting.carrying import READOUTS, checked_readout, copied
+from snn_energy.exporting.carrying import checked_readout, copied
 from snn_energy.exporting.converting import LOWEST_OPSET, checked_bytes, converted
-from snn_energy.exporting.failures import ExportError, first_line
+from snn_energy.exporting.failures import ExportError
 from snn_energy.exporting.forms import Call, Timing
 from snn_energy.exporting.graph import drop_dead_states, refuse_unfit, set_properties, tidy
 from snn_energy.exporting.losses import LOSSES_KEY, Loss, losses_json, refuse_or_list
@@ -39,8 +40,6 @@ from snn_energy.exporting.sidecar import sidecar_of
 from snn_energy.files import write_atomic
 
 if TYPE_CHECKING:
-    from onnx import ModelProto
-
     from snn_energy.counting.counts import Trace
 
 TOLERANCE = 1e-4
@@ -234,7 +233,7 @@ def _call(model: nn.Module, batch: Tensor, timing: Timing, form: str) -> Call:
     if form == "unrolled":
         _run_once(model, batch, timing)
         return forms.unrolled(model, batch, timing)
-    return forms.one_step(model, timing.frame_of(batch), timing, frames=_takes_frames(model, timing))
+    return forms.one_step(model, timing.frame_of(batch), frames=_takes_frames(model, timing))
 
 
 def _readout(model: nn.Module, batch: Tensor, timing: Timing, *, taken: bool) -> str:

@@ -27,6 +27,7 @@ from snn_energy.counting.onnxgraph.names import TRACE_KEY, Scope, scope_of, weig
 from snn_energy.counting.onnxgraph.node import CHARGED, MOVES, REPLAYED, Node, NotRead
 from snn_energy.counting.onnxgraph.recurrent import GATES, Weights, weights_of
 from snn_energy.counting.onnxgraph.session import Session, Value, fitted, to_tensor
+from snn_energy.counting.onnxgraph.timed import READOUTS, Timed
 from snn_energy.counting.recorder import Recorder
 from snn_energy.counting.regions import Call, Step, link, recognised, spike_steps
 from snn_energy.counting.skeleton import Graph, Stage, skeleton
@@ -64,6 +65,7 @@ class OnnxGraph(Graph):
         self.root = skeleton(kind if kind.isidentifier() else "OnnxGraph", classes, tensors)
         self.neurons = {path: row for body in self.body.all() for path, row in body.neurons.items()}
         self.properties = {entry.key: entry.value for entry in model.metadata_props}
+        self.timed = Timed.read(self.properties, name)
         self._computed: tuple[object, dict[tuple[int, str], Value]] = (None, {})
 
     def fixed_size(self, axis: int) -> int | None:
@@ -94,10 +96,37 @@ class OnnxGraph(Graph):
             self._computed = (recorder.token, {})
         stage = Stage(self.root, recorder, mode)
         stage.declare_neurons(self.neurons)
+        given = dict(zip(self.body.inputs, args, strict=False)) | kwargs
+        x = given.get(self.body.inputs[0]) if self.body.inputs else None
+        if isinstance(x, Tensor) and self.timed.needs_state(given):
+            return self._run_steps(stage, x)
+        if isinstance(x, Tensor) and self.timed.form == "sequence":
+            with stage.unseen():
+                args, kwargs = (self.timed.frames(x, self._rank() - 1, self.name),), {}
         env: dict[str, Value] = dict(self._inputs(stage, args, kwargs))
         self.body.run(self, stage, env)
         outputs = [env[name] for name in self.body.outputs]
         return outputs[0] if len(outputs) == 1 else tuple(outputs)
+
+    def _run_steps(self, stage: Stage, x: Tensor) -> Tensor:
+        """All time steps of a step form, from rest, and the read-out that its exporter noted."""
+        with stage.unseen():
+            frames = self.timed.frames(x, self._rank(), self.name)
+            state = self.timed.at_rest(frames.shape[1], frames)
+            state = {name: state[name] for name in self.body.inputs[1:]}
+        outputs = []
+        for frame in frames.unbind(0):
+            env: dict[str, Value] = dict(self._inputs(stage, (frame, *state.values()), {}))
+            self.body.run(self, stage, env)
+            outputs.append(env[self.body.outputs[0]])
+            state = {name: env[after] for name, after, *_ in self.timed.states}
+        with stage.at(""):
+            return READOUTS[self.timed.readout](torch.stack(outputs))
+
+    def _rank(self) -> int:
+        """Number of axes of the first input."""
+        first = next(entry for entry in self.body.graph.input if entry.name == self.body.inputs[0])
+        return len(first.type.tensor_type.shape.dim)
 
     def recurrent_weights(self, node: NodeProto) -> Weights | None:
         """The weights of a recurrent node, if they are constants."""
