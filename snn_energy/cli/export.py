@@ -127,7 +127,7 @@ def onnx_command(
     """
     import torch
 
-    from snn_energy.counting import trace
+    from snn_energy.counting.tracing import trace
     from snn_energy.exporting import checkpoint_metadata, export_onnx, read_report, report_metadata
 
     loaded = _load(checkpoint)

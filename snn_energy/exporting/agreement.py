@@ -117,7 +117,7 @@ def verify_onnx(
 def _listening(network: nn.Module, paths: Sequence[str]) -> Iterator[dict[str, list[np.ndarray]]]:
     """Collect what the neuron layers at `paths` return while the block runs, time on the first axis if it is there."""
     rows = named_neurons(network)
-    heard: dict[str, list[np.ndarray]] = {path: [] for path in paths}
+    heard: dict[str, list[np.ndarray]] = {path: [] for path in paths if path in rows}
 
     def hook(path: str) -> Any:
         def take(_module: nn.Module, _args: Any, output: Any) -> None:
@@ -127,7 +127,7 @@ def _listening(network: nn.Module, paths: Sequence[str]) -> Iterator[dict[str, l
 
         return take
 
-    handles = [network.get_submodule(path).register_forward_hook(hook(path)) for path in paths]
+    handles = [network.get_submodule(path).register_forward_hook(hook(path)) for path in heard]
     try:
         yield heard
     finally:

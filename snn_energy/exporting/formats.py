@@ -20,7 +20,7 @@ FORMATS: tuple[Format, ...] = (
     Format(
         command="onnx",
         form="unrolled",
-        holds="the network with its T time steps in one graph without a loop, standard operators only: images to logits",
+        holds="the network with its T time steps unrolled, standard operators only: images to logits",
         needs="a network without control flow on data; onnxruntime for the check",
         leaves_out="surrogate gradients, membrane state between calls",
     ),

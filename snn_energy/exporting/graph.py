@@ -39,6 +39,7 @@ RANDOM = (
 )
 SUBGRAPHS = ("If", "Loop", "Scan")
 COMPARISONS = ("Greater", "GreaterOrEqual", "Less", "LessOrEqual")
+_REDUCTIONS = ("ReduceMean", "ReduceMax", "ReduceMin", "ReduceSum", "ReduceProd")
 _AXES_BACK = ("Unsqueeze", "Concat", "Identity", "Reshape")
 # Written by torch: the paths of the modules around a node, outermost first, then the operator.
 _SCOPES_KEY = "pkg.torch.onnx.name_scopes"
@@ -148,6 +149,25 @@ def drop_dead_states(proto: ModelProto, call: Call) -> tuple[State, ...]:
     made = {value for node in graph.node for value in node.output}
     _keep(graph.value_info, [info.name in made for info in graph.value_info])
     return tuple(state for state, lives in zip(call.states, alive, strict=True) if lives)
+
+
+def drop_single_reductions(proto: ModelProto) -> None:
+    """Turn reductions over one element, like the mean over a single time step, into what they are, in place."""
+    from onnx import numpy_helper
+
+    graph = proto.graph
+    axes_of = {weight.name: weight for weight in graph.initializer}
+    sizes = {info.name: info.type.tensor_type.shape.dim for info in (*graph.value_info, *graph.input)}
+    for node in graph.node:
+        if node.op_type not in _REDUCTIONS or len(node.input) < 2 or node.input[1] not in axes_of:
+            continue
+        dims, kept = sizes.get(node.input[0]), {entry.name: entry.i for entry in node.attribute}.get("keepdims", 1)
+        axes = numpy_helper.to_array(axes_of[node.input[1]]).reshape(-1).tolist()
+        if dims is not None and axes and all(dims[axis].dim_value == 1 for axis in axes):
+            node.op_type = "Identity" if kept else "Squeeze"
+            del node.attribute[:]
+            if kept:
+                del node.input[1:]
 
 
 def _keep(entries: Any, wanted: list[bool]) -> None:

@@ -60,6 +60,8 @@ UPDATE_FIELDS = (
     "soft_reset_adds",
     "time_axis",
     "binary_scale",
+    "specials",
+    "spiking",
 )
 """What one update of a neuron costs, as in its `NeuronRow`: enough to count the file without the network."""
 REPORT_FIELDS = ("operand", "spike_rate", "events", "macs", "acs")

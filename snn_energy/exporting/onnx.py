@@ -25,7 +25,7 @@ from snn_energy.exporting.carrying import checked_readout, copied
 from snn_energy.exporting.converting import LOWEST_OPSET, checked_bytes, converted
 from snn_energy.exporting.failures import ExportError
 from snn_energy.exporting.forms import Call, Timing
-from snn_energy.exporting.graph import drop_dead_states, refuse_unfit, set_properties, tidy
+from snn_energy.exporting.graph import drop_dead_states, drop_single_reductions, refuse_unfit, set_properties, tidy
 from snn_energy.exporting.losses import LOSSES_KEY, Loss, losses_json, refuse_or_list
 from snn_energy.exporting.metadata import (
     PREFIX,
@@ -136,7 +136,8 @@ def export_onnx(
     timing = _timing(model, batch, frames=frames, time_steps=time_steps, readout=readout)
     call = _call(model, batch, timing, form)
     proto = converted(call.network, call.args, call.sizes, call.inputs, call.outputs, opset)
-    if call.states:
+    if form != "unrolled":
+        drop_single_reductions(proto)
         call.states = drop_dead_states(proto, call)
         names = [state.name for state in call.states]
         call.inputs, call.outputs = (call.inputs[0], *names), (call.outputs[0], *(n + forms.NEXT for n in names))

@@ -473,7 +473,8 @@ class Body:
             env |= {name: owner.computed[id(self), name] for name in names}
             return
         env |= {name: values[name] for name in names}
-        if not self._depends_on_data(node) and proto.op_type not in CONTROL:
+        at_load = not self._depends_on_data(node) and not self._starts_from_rest(node, proto)
+        if at_load and proto.op_type not in CONTROL:
             self._keep_constant(node, owner, names, env)
             return
         if proto.op_type in CONTROL:
@@ -496,6 +497,13 @@ class Body:
             for value in node.inputs
             if value is not None
         )
+
+    def _starts_from_rest(self, node: Node, proto: NodeProto) -> bool:
+        """True for a product of weights with a state at rest: its size is the batch's, so no one computes it before."""
+        if proto.op_type not in WEIGHT_SLOTS or proto.output[0] in self.static:
+            return False
+        origins = {node.recorder.origin(value) for value in node.tensors}
+        return Origin.CONSTANT in origins and Origin.WEIGHT in origins
 
     def _keep_constant(self, node: Node, owner: OnnxGraph, names: list[str], env: dict[str, Value]) -> None:
         """Computed from weights and sizes alone: done once, at load time, or by the program around the network."""

@@ -108,7 +108,9 @@ def _row(entry: Mapping[str, Any]) -> NeuronRow:
         muls=int(update["muls"]),
         compares=int(update["compares"]),
         state_variables=int(update["state_variables"]),
+        specials=int(update.get("specials", 0)),
         soft_reset_adds=int(update["soft_reset_adds"]),
+        spiking=bool(update.get("spiking", True)),
         time_axis=None if update["time_axis"] is None else int(update["time_axis"]),
         binary_scale=None if update["binary_scale"] is None else float(update["binary_scale"]),
     )
