@@ -129,6 +129,7 @@ def onnx_command(
 
     from snn_energy.counting.tracing import trace
     from snn_energy.exporting import checkpoint_metadata, export_onnx, read_report, report_metadata
+    from snn_energy.exporting.converting import LOWEST_OPSET
 
     loaded = _load(checkpoint)
     metadata = checkpoint_metadata(loaded)
@@ -150,7 +151,7 @@ def onnx_command(
             sidecar=output.with_name(f"{output.name}.json") if sidecar else None,
             verify=images,
             force=force,
-            **({} if opset is None else {"opset": opset}),
+            opset=LOWEST_OPSET if opset is None else opset,
         )
     if json:
         emit_json(_as_dict(exported, source))

@@ -92,7 +92,7 @@ def spikes_of(path: str, nodes: Iterable[Step], *, spiking: bool = True) -> dict
 
 _COMPARISONS = {"ge", "gt", "le", "lt", "heaviside"}
 _MOVES = {"to", "_to_copy", "stack", "cat", "detach", "view", "reshape", "unsqueeze", "squeeze", "clone", "alias",
-          "contiguous", "type_as", "transpose", "permute", "float"}  # fmt: skip
+          "contiguous", "type_as", "transpose", "permute", "float", "select", "slice"}  # fmt: skip
 
 
 def holds_spikes(step: Step) -> bool:

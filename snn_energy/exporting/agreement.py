@@ -71,9 +71,9 @@ def verify_onnx(
     """
     axis = timing.batch_axis
     if inputs.dim() <= axis or 0 in inputs.shape[: axis + 1]:
-        expected = "[T, N, ...]" if timing.framed else "[N, ...]"
+        axes = "[T, N, ...]" if timing.framed else "[N, ...]"
         raise DataError(
-            f"verify_onnx: expected at least one input {expected} (got shape {list(inputs.shape)}); give some images"
+            f"verify_onnx: expected at least one input {axes} (got shape {list(inputs.shape)}); give some images"
         )
     name = "the exported model" if isinstance(source, bytes) else str(source)
     file = _File(_content(source, name), name)

@@ -313,7 +313,7 @@ class Steps:
 
     def _names(self, paths: Sequence[Any]) -> list[tuple[str, str]]:
         """(Module, name) of each leaf of `_read`: where it lies, and the last thing it is called by."""
-        homes = [(slot.path, (slot.key,)) for slot in self._attributes]
+        homes: list[tuple[str, tuple[str, ...]]] = [(slot.path, (slot.key,)) for slot in self._attributes]
         homes += [(box.module, box.names) for box in self._boxes] + [("", ())]
         found: list[tuple[str, str]] = []
         taken: set[str] = set()

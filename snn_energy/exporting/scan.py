@@ -73,10 +73,10 @@ def as_sequence(proto: ModelProto, states: Sequence[State], readout: str) -> Mod
 
 def step_of(graph: GraphProto) -> GraphProto | None:
     """The body of the Scan of a sequence form; None in a graph without."""
-    for node in graph.node:
-        if node.op_type == "Scan":
-            return next(attribute.g for attribute in node.attribute if attribute.name == "body")
-    return None
+    bodies = (
+        entry.g for node in graph.node if node.op_type == "Scan" for entry in node.attribute if entry.HasField("g")
+    )
+    return next(bodies, None)
 
 
 def _at_rest(graph: GraphProto, state: State, info: ValueInfoProto) -> list[NodeProto]:

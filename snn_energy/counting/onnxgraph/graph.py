@@ -603,12 +603,14 @@ _STEP_NAMES = {
     "Flatten": "reshape",
     "Identity": "clone",
     "Transpose": "permute",
+    "Gather": "select",
+    "Slice": "slice",
     "Sub": "sub",
     "Mul": "mul",
 }
 """ONNX operators by the names that `regions` knows."""
 
-_SIZED = ("Unsqueeze", "Squeeze", "Reshape", "CastLike")
+_SIZED = ("Unsqueeze", "Squeeze", "Reshape", "CastLike", "Gather", "Slice")
 """Operators whose later operands are axes, sizes and types."""
 
 
