@@ -30,6 +30,7 @@ _EXPECTED_WARNINGS = (
     (FutureWarning, r"`isinstance\(treespec, LeafSpec\)` is deprecated"),
     (UserWarning, r"The tensor attributes? .* (was|were) assigned during export"),
     (UserWarning, r"# The axis name: .* will not be used"),
+    (UserWarning, r"A model attribute `.*` requires gradient"),  # a constant is what it is meant to be here
 )
 
 
