@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -230,6 +230,24 @@ class _Shown:
     properties: dict[str, str] = field(default_factory=dict)
     spikes: dict[str, list[str]] = field(default_factory=dict)
     time_axes: dict[str, int] = field(default_factory=dict)
+
+
+def ranks_of_spikes(model: ModelProto) -> dict[str, set[int]]:
+    """How many axes the spikes of each neuron layer have in a graph without loops."""
+    from snn_energy.counting.onnxgraph.graph import Body
+    from snn_energy.counting.onnxgraph.names import written_neurons
+
+    body = Body(model, model.graph, "the exported graph", written_neurons(model))
+    known = {info.name: len(info.type.tensor_type.shape.dim) for info in (*model.graph.value_info, *model.graph.output)}
+    return {path: {known[value] for value in values if value in known} for path, values in body.spike_values().items()}
+
+
+def ranks_heard(network: nn.Module, run: Callable[[], Any]) -> dict[str, int]:
+    """How many axes every neuron layer returns while `run` runs the network."""
+    paths = list(named_neurons(network))
+    with torch.no_grad(), _listening(network, paths) as heard:
+        run()
+    return {path: calls[0].ndim for path, calls in heard.items() if calls}
 
 
 def _with_spikes(content: bytes, name: str) -> _Shown:

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from snn_energy.counting.onnxgraph.timed import READOUTS
 from snn_energy.errors import MODEL_ERRORS, UsageError
-from snn_energy.exporting.carrying import State, Steps, copied, moving_attributes, snapshot
+from snn_energy.exporting.carrying import State, copied, moving_attributes, snapshot, steps_of
 from snn_energy.exporting.failures import ExportError, first_line
 from snn_energy.exporting.graph import BATCH
 
@@ -119,9 +119,9 @@ def unrolled(model: nn.Module, batch: Tensor, timing: Timing) -> Call:
     )
 
 
-def one_step(model: nn.Module, frame: Tensor, *, frames: bool) -> Call:
+def one_step(model: nn.Module, frame: Tensor, time_steps: int, *, frames: bool) -> Call:
     """One time step, the state in and out. Shapes: frame `n ...`."""
-    steps = Steps(model, frame, frames=frames)
+    steps = steps_of(model, frame, time_steps, frames=frames)
     network, own = steps.network, steps.network.forward
     free = torch.export.Dim(BATCH)
 

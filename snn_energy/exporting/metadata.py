@@ -67,10 +67,13 @@ UPDATE_FIELDS = (
 REPORT_FIELDS = ("operand", "spike_rate", "events", "macs", "acs")
 
 
-def neuron_entries(model: nn.Module, carried: Container[str] = ()) -> list[dict[str, Any]]:
+def neuron_entries(
+    model: nn.Module, carried: Container[str] = (), unstacked: Container[str] = ()
+) -> list[dict[str, Any]]:
     """Return what is known of every neuron layer: name, kind, equation, constants, and what one update costs.
 
     `carried`: multi-step neurons that the file runs one step at a time, so that their spikes have no time axis.
+    `unstacked`: those of a single time step whose axis the file leaves out.
     """
     neurons = []
     for name, row in named_neurons(model).items():
@@ -79,6 +82,7 @@ def neuron_entries(model: nn.Module, carried: Container[str] = ()) -> list[dict[
         plain = {key: value for key, value in constants.items() if isinstance(value, bool | int | float | str)}
         update = {key: getattr(row, key) for key in UPDATE_FIELDS}
         update |= {"time_axis": None} if name in carried else {}
+        plain |= {"unstacked": True} if name in unstacked else {}
         neurons.append({"name": name, "kind": row.kind, "equation": row.equation, **plain, "update": update})
     return neurons
 
@@ -91,9 +95,11 @@ def _constant(module: nn.Module, key: str) -> object:
     return value
 
 
-def network_metadata(model: nn.Module, form: str = "unrolled", carried: Container[str] = ()) -> dict[str, str]:
+def network_metadata(
+    model: nn.Module, form: str = "unrolled", carried: Container[str] = (), unstacked: Container[str] = ()
+) -> dict[str, str]:
     """Return what the network itself tells: its form, its time steps, its neurons' constants."""
-    found = {PREFIX + "form": form, PREFIX + "neurons": _json(neuron_entries(model, carried))}
+    found = {PREFIX + "form": form, PREFIX + "neurons": _json(neuron_entries(model, carried, unstacked))}
     steps = getattr(model, "time_steps", None)
     if isinstance(steps, int):
         found[PREFIX + "time_steps"] = str(steps)

@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from snn_energy.counting.neurons import named_neurons
 from snn_energy.counting.onnxgraph.timed import READOUTS
 from snn_energy.errors import DataError, UsageError
 from snn_energy.exporting import forms
-from snn_energy.exporting.agreement import Agreement, verify_onnx
+from snn_energy.exporting.agreement import Agreement, ranks_heard, ranks_of_spikes, verify_onnx
 from snn_energy.exporting.carrying import checked_readout, copied
 from snn_energy.exporting.converting import LOWEST_OPSET, checked_bytes, converted
 from snn_energy.exporting.failures import ExportError
@@ -40,6 +41,8 @@ from snn_energy.exporting.sidecar import sidecar_of
 from snn_energy.files import write_atomic
 
 if TYPE_CHECKING:
+    from onnx import ModelProto
+
     from snn_energy.counting.counts import Trace
 
 TOLERANCE = 1e-4
@@ -161,6 +164,9 @@ def export_onnx(
         properties.setdefault(PREFIX + "time_steps", str(timing.steps))
     neurons = json.loads(properties[PREFIX + "neurons"])
     tidy(proto, call.network, layers, neuron_metadata(neurons, rows), call)
+    set_properties(proto, properties)
+    if unstacked := _unstacked(proto, model, batch, timing, call):
+        properties |= network_metadata(model, form, call.carried, unstacked)
     if form != "unrolled":
         properties[PREFIX + "readout"] = how
     if form == "step":
@@ -234,7 +240,7 @@ def _call(model: nn.Module, batch: Tensor, timing: Timing, form: str) -> Call:
     if form == "unrolled":
         _run_once(model, batch, timing)
         return forms.unrolled(model, batch, timing)
-    return forms.one_step(model, timing.frame_of(batch), frames=_takes_frames(model, timing))
+    return forms.one_step(model, timing.frame_of(batch), timing.steps, frames=_takes_frames(model, timing))
 
 
 def _readout(model: nn.Module, batch: Tensor, timing: Timing, *, taken: bool) -> str:
@@ -273,6 +279,18 @@ def _refuse_random(model: nn.Module, batch: Tensor, timing: Timing) -> None:
             " another result, so it keeps state between calls or draws random numbers; reset the state inside"
             " forward, say with time_steps how often it is called, or use a deterministic encoder"
         )
+
+
+def _unstacked(proto: ModelProto, model: nn.Module, batch: Tensor, timing: Timing, call: Call) -> frozenset[str]:
+    """Multi-step neurons whose spikes lost the axis of their one time step on the way into the graph."""
+    network = copied(model)
+    heard = ranks_heard(network, lambda: forms.run(network, timing, batch))
+    found = ranks_of_spikes(proto)
+    return frozenset(
+        path
+        for path, row in named_neurons(model).items()
+        if row.time_axis is not None and path not in call.carried and found.get(path) == {heard.get(path, 0) - 1}
+    )
 
 
 def _operators(graph: Any) -> list[str]:

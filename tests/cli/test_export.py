@@ -133,3 +133,49 @@ def test_an_unknown_data_set_in_the_checkpoint_points_at_the_options(run, checkp
     line = refused(run, tmp_path, 2, "onnx", path, "-o", tmp_path / "net.onnx")
     assert "--data" in line
     assert "--no-verify" in line
+
+
+@pytest.mark.parametrize(("form", "given"), [("step", "frame"), ("sequence", "frames")])
+def test_forms_with_measured_counts_a_sidecar_and_int8(run, checkpoint, tmp_path, form, given):
+    path = tmp_path / "net.onnx"
+    result = run("onnx", checkpoint, "--form", form, "--int8", "-o", path, "--samples", 20, "--json")
+    assert (result.exit_code, result.stderr) == (0, "")
+    told = json.loads(result.stdout)
+    assert (told["form"], told["sidecar"], told["losses"]) == (form, f"{path}.json", [])
+    # 20 images, 3 time steps, 4 x 8 x 8 and 6 x 4 x 4 neurons
+    agreement = {key: told["agreement"][key] for key in ("samples", "spikes", "spikes_apart")}
+    assert agreement == {"samples": 20, "spikes": 20 * 3 * (256 + 96), "spikes_apart": 0}
+    beside = json.loads((tmp_path / "net.onnx.json").read_text())
+    assert beside["inputs"][0]["name"] == given
+    assert beside["samples"] == 20
+    # What the file profiles to are the counts that it carries: every spike meets the ten outputs of the head.
+    head = next(layer for layer in beside["layers"] if layer["name"] == "head")
+    assert head["events"] == head["acs"] > 0
+    assert head["acs"] % 10 == 0
+    names = {entry.name for entry in onnx.load(path).graph.input}
+    assert given in names
+
+
+def test_what_int8_would_round_needs_force(run, tmp_path):
+    torch.manual_seed(0)
+    net = fold(SpikingCNN(1, 10, 8, widths=(4,), time_steps=2).eval())
+    facts = {"input": unit_pixels(1, 8, 8), "classes": tuple("0123456789"), "dataset": "digits", "training": {}}
+    plain = save_checkpoint(tmp_path / "plain.pt", net, **facts)
+    words = ("onnx", plain, "--int8", "-o", tmp_path / "net.onnx", "--samples", 4)
+    line = refused(run, tmp_path, 2, *words)
+    assert "cannot hold the exact weights (blocks.0.conv.weight, head.weight)" in line
+    assert "--force" in line
+    result = run(*words, "--force")
+    assert result.exit_code == 0, result.stderr
+    assert "lost: the exact weights (head.weight)" in result.stdout
+
+
+def test_an_unknown_form_is_one_line(run, checkpoint, tmp_path):
+    line = refused(run, tmp_path, 2, "onnx", checkpoint, "--form", "sequenze", "-o", tmp_path / "net.onnx")
+    assert "did you mean sequence?" in line
+
+
+def test_help_fits_and_names_the_forms(run):
+    shown = run("onnx", "--help").stdout
+    assert max(map(len, shown.splitlines())) <= 80
+    assert all(form in shown for form in ("unrolled", "step", "sequence", "--int8", "--force"))

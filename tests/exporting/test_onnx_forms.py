@@ -17,7 +17,7 @@ from torch import Tensor, nn
 import snn_energy as se
 from snn_energy.errors import UsageError
 from snn_energy.exporting import ExportError, ExportRefused, export_onnx
-from snn_energy.models import SpikingRecurrent, fold, load_checkpoint, pretrained
+from snn_energy.models import SpikingRecurrent, build, fold, load_checkpoint, pretrained
 
 FORMS = ("unrolled", "step", "sequence")
 
@@ -281,6 +281,31 @@ def test_windows_that_hand_membranes_on_have_no_single_step_at_more_than_one(tmp
     done = export_onnx(net, x, tmp_path / "net.onnx", form="step", verify=x)
     assert done.states == ()
     assert done.agreement.spikes_apart == 0
+
+
+WINDOWED = [
+    pytest.param(name, form, marks=[] if (name, form) == ("pure-cnn", "step") else pytest.mark.slow)
+    for name in ("windowed-cnn", "windowed-rnn", "pure-cnn")
+    for form in FORMS
+]
+
+
+@pytest.mark.parametrize(("name", "form"), WINDOWED)
+def test_windowed_networks_of_one_time_step_in_every_form(name, form, tmp_path):
+    from networks import settle
+
+    torch.manual_seed(0)
+    net = build(name, in_channels=1, classes=3, image_size=8, widths=(4,), depths=(1,), dilated=[[]], time_steps=1)
+    x = 4 * torch.rand(6, 1, 8, 8)
+    settle(net, x)
+    with torch.no_grad():
+        net.head.weight.normal_()
+    done = export_onnx(net, x, tmp_path / "net.onnx", form=form, verify=x)
+    assert done.states == ()
+    assert done.agreement.spikes_apart == 0
+    expected, found = se.trace(net, x), se.trace(str(done.path), x)
+    assert sum(neuron.spikes for neuron in expected.neurons) > 0
+    assert facts(found)[:2] == facts(expected)[:2]
 
 
 def test_measured_counts_and_rates_travel_on_layers_and_neurons(snapped, digits, tmp_path):

@@ -23,7 +23,14 @@ from snn_energy.counting.naming import Site, numbered_line, replayed
 from snn_energy.counting.neurons import NeuronRow, named_neurons
 from snn_energy.counting.onnxgraph import elementwise, layers, products  # noqa: F401  # their rows
 from snn_energy.counting.onnxgraph.loading import STANDARD_DOMAINS, opset_of, read_model
-from snn_energy.counting.onnxgraph.names import TRACE_KEY, Scope, scope_of, weight_name, written_neurons
+from snn_energy.counting.onnxgraph.names import (
+    TRACE_KEY,
+    Scope,
+    scope_of,
+    unstacked_neurons,
+    weight_name,
+    written_neurons,
+)
 from snn_energy.counting.onnxgraph.node import CHARGED, MOVES, REPLAYED, Node, NotRead
 from snn_energy.counting.onnxgraph.recurrent import GATES, Weights, weights_of
 from snn_energy.counting.onnxgraph.session import Session, Value, fitted, to_tensor
@@ -253,6 +260,7 @@ class Body:
             for (path, _), qualified in zip(step.modules, step.classes, strict=True)
         }
         self._spikes = spike_steps(self._steps, self.neurons)
+        self._unstacked = unstacked_neurons(model)
         self._sites = self._find_sites()
         self._session: Session | None = None
         self.stored: dict[str, Value] = {}
@@ -443,7 +451,7 @@ class Body:
             with stage.unseen(), stage.at(neuron[0]):
                 stage.recorder.is_data(env[name])
                 if step in self._spikes:
-                    stage.fired(neuron[0], env[name])
+                    stage.fired(neuron[0], env[name], unstacked=neuron[0] in self._unstacked)
 
     def _count(
         self,

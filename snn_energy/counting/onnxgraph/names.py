@@ -98,6 +98,14 @@ def written_neurons(model: ModelProto) -> dict[str, NeuronRow] | None:
         ) from None
 
 
+def unstacked_neurons(model: ModelProto) -> frozenset[str]:
+    """Multi-step neurons whose spikes lie in the file without their axis of one time step, as our exporter noted."""
+    if written_neurons(model) is None:
+        return frozenset()
+    text = next(entry.value for entry in model.metadata_props if entry.key == NEURONS_KEY)
+    return frozenset(entry["name"] for entry in json.loads(text) if entry.get("unstacked"))
+
+
 def _row(entry: Mapping[str, Any]) -> NeuronRow:
     update: Mapping[str, Any] = entry["update"]
     return NeuronRow(
