@@ -13,6 +13,7 @@ from snn_energy.cli.console import emit_json, print_block, print_line, progress
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from snn_energy.counting.counts import Trace
     from snn_energy.exporting import ExportedModel
     from snn_energy.models import Checkpoint
 
@@ -127,7 +128,6 @@ def onnx_command(
     """
     import torch
 
-    from snn_energy.counting.tracing import trace
     from snn_energy.exporting import checkpoint_metadata, export_onnx, read_report, report_metadata
     from snn_energy.exporting.converting import LOWEST_OPSET
 
@@ -147,7 +147,7 @@ def onnx_command(
             int8=int8,
             metadata=metadata,
             node_metadata=node_metadata,
-            trace=None if images is None or report is not None else trace(loaded.model, images),
+            trace=None if images is None or report is not None else _measured(loaded, images, form),
             sidecar=output.with_name(f"{output.name}.json") if sidecar else None,
             verify=images,
             force=force,
@@ -179,6 +179,15 @@ def _images(checkpoint: Checkpoint, data: str | None, samples: int) -> tuple[Ten
     images = images.head(min(samples, len(images)))
     inputs, _ = next(images.batches(len(images), checkpoint.input))
     return inputs, images.source
+
+
+def _measured(checkpoint: Checkpoint, images: Tensor, form: str) -> Trace:
+    """What the network does on the images, as the form has it: one with a time step of its own is shown frames."""
+    from snn_energy.counting.tracing import trace
+
+    if form == "unrolled":
+        return trace(checkpoint.model, images)
+    return trace(checkpoint.model, images.expand(checkpoint.time_steps, *images.shape), batch_axis=1)
 
 
 def _as_dict(exported: ExportedModel, source: str | None) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from torch import nn
 
 from snn_energy.exporting.failures import ExportError
+from snn_energy.exporting.losses import Loss
 
 if TYPE_CHECKING:
     from onnx import GraphProto, ModelProto, NodeProto
@@ -46,8 +47,12 @@ _SCOPES_KEY = "pkg.torch.onnx.name_scopes"
 _UNKNOWN_SCOPE = "_empty_nn_module_stack_from_metadata_hook"
 
 
-def refuse_unfit(proto: ModelProto, network: nn.Module) -> None:
-    """Raise ExportError for a graph that holds more than standard, deterministic, straight-line operators."""
+def refuse_unfit(proto: ModelProto, network: nn.Module) -> tuple[Loss, ...]:
+    """Raise ExportError for a graph that holds more than standard, straight-line operators.
+
+    Returns a loss for each module that draws random numbers: the file draws others, and others in each run.
+    """
+    losses = []
     for node in proto.graph.node:
         module = _scope(node)
         at = f"{module} ({type(network.get_submodule(module)).__qualname__})" if module else _name(network)
@@ -57,10 +62,8 @@ def refuse_unfit(proto: ModelProto, network: nn.Module) -> None:
                 " standard; write it with standard operators"
             )
         if node.op_type in RANDOM:
-            raise ExportError(
-                f"{at}: cannot be exported to ONNX: it draws random numbers (operator {node.op_type});"
-                " use a deterministic encoder"
-            )
+            why = f"it draws random numbers (operator {node.op_type}); use a deterministic encoder"
+            losses.append(Loss("the same output in every run", at, why))
         if node.op_type in SUBGRAPHS:
             raise ExportError(
                 f"{at}: cannot be exported to ONNX: control flow stays in the graph (operator"
@@ -72,6 +75,7 @@ def refuse_unfit(proto: ModelProto, network: nn.Module) -> None:
             f"{_name(network)}: cannot be exported to ONNX: the graph calls function"
             f" {proto.functions[0].name}; write it with standard operators"
         )
+    return tuple(losses)
 
 
 def tidy(

@@ -144,10 +144,11 @@ def export_onnx(
         call.states = drop_dead_states(proto, call)
         names = [state.name for state in call.states]
         call.inputs, call.outputs = (call.inputs[0], *names), (call.outputs[0], *(n + forms.NEXT for n in names))
-    refuse_unfit(proto, call.network)
-    _refuse_random(model, batch, timing)
-    how = timing.readout
-    if form != "unrolled":
+    losses = refuse_or_list(refuse_unfit(proto, call.network), force, target=str(path))
+    how = timing.readout or "mean"
+    if not losses:
+        _refuse_random(model, batch, timing)
+    if form != "unrolled" and not losses:
         how = _readout(model, batch, timing, taken=_takes_frames(model, timing))
 
     whole, layers = dict(metadata or {}), {**(node_metadata or {})}
@@ -171,11 +172,10 @@ def export_onnx(
         properties[PREFIX + "readout"] = how
     if form == "step":
         properties[PREFIX + "states"] = _json(state_metadata(call.states, forms.NEXT))
-    losses: tuple[Loss, ...] = ()
     if int8:
         from snn_energy.exporting.int8 import quantised
 
-        losses = refuse_or_list(quantised(proto), force, target=f"{path} (--int8)")
+        losses += refuse_or_list(quantised(proto), force, target=f"{path} (--int8)")
         properties[PREFIX + "weights"] = "int8"
     if losses:
         properties[LOSSES_KEY] = losses_json(losses)
