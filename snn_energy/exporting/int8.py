@@ -39,6 +39,7 @@ def _weights(graph: GraphProto) -> tuple[Loss, ...]:
     from onnx import TensorProto, helper, numpy_helper
 
     stored = {tensor.name: tensor for tensor in graph.initializer}
+    shaped = {info.name for info in graph.value_info}
     done: dict[str, NodeProto] = {}
     losses = []
     for node in graph.node:
@@ -63,6 +64,8 @@ def _weights(graph: GraphProto) -> tuple[Loss, ...]:
                 "DequantizeLinear", [f"{name}_quantized", f"{name}_scale"], [name], name=f"{name}/Dequantize", axis=axis
             )
             _same_module(done[name], node)
+            if name not in shaped:
+                graph.value_info.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, weight.shape))
     nodes = [*done.values(), *graph.node]
     copies = [type(node).FromString(node.SerializeToString()) for node in nodes]
     del graph.node[:]
@@ -107,7 +110,7 @@ def _finest(largest: float) -> int:
 
 
 def _spikes(graph: GraphProto) -> None:
-    from onnx import helper, numpy_helper
+    from onnx import TensorProto, helper, numpy_helper
 
     binary = _binary_values(graph)
     types = {info.name: info for info in (*graph.value_info, *graph.input, *graph.output)}
@@ -129,9 +132,10 @@ def _spikes(graph: GraphProto) -> None:
                 added[name] = pair
                 nodes += pair
                 if name in types:
-                    again = type(types[name]).FromString(types[name].SerializeToString())
-                    again.name = back
-                    graph.value_info.append(again)
+                    for value, kind in ((levels, TensorProto.UINT8), (back, TensorProto.FLOAT)):
+                        again = type(types[name]).FromString(types[name].SerializeToString())
+                        again.name, again.type.tensor_type.elem_type = value, kind
+                        graph.value_info.append(again)
             node.input[slot] = added[name][1].output[0]
         nodes.append(node)
     copies = [type(node).FromString(node.SerializeToString()) for node in nodes]

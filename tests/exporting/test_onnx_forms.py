@@ -128,6 +128,15 @@ def test_names_are_module_paths_and_operators_are_standard(files, snapped, form)
     assert {properties(node)["snn_energy.threshold"] for node in fired} == {"1.0"}
     stored = {weight.name for graph in graphs for weight in graph.initializer}
     assert set(snapped.state_dict()) <= stored
+    shaped_throughout(graphs)
+
+
+def shaped_throughout(graphs):
+    """Every result of every node has a type and a shape, with no axis unknown."""
+    for graph in graphs:
+        known = {info.name: info.type.tensor_type.shape.dim for info in (*graph.value_info, *graph.output)}
+        for value in (value for node in graph.node for value in node.output):
+            assert all(axis.dim_param or axis.HasField("dim_value") for axis in known[value]), value
 
 
 def test_a_network_on_images_is_shown_them_at_every_step(tmp_path):
@@ -299,6 +308,8 @@ def test_windowed_networks_of_one_time_step_in_every_form(name, form, tmp_path):
     x = 4 * torch.rand(6, 1, 8, 8)
     settle(net, x)
     with torch.no_grad():
+        for value in net.parameters():  # large enough that an LSTM, whose output is below 1, makes neurons fire
+            value.mul_(5 if name == "windowed-rnn" else 1)
         net.head.weight.normal_()
     done = export_onnx(net, x, tmp_path / "net.onnx", form=form, verify=x)
     assert done.states == ()
@@ -330,6 +341,7 @@ def test_int8_weights_of_a_snapped_network_are_the_weights(snapped, digits, tmp_
     assert done.losses == ()
     assert done.agreement.bit_equal
     assert done.agreement.spikes_apart == 0
+    shaped_throughout([onnx.load(done.path).graph])
     stored = {weight.name: onnx.numpy_helper.to_array(weight) for weight in onnx.load(done.path).graph.initializer}
     for name, value in snapped.state_dict().items():
         if value.dim() > 1:
