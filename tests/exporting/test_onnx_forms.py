@@ -139,6 +139,7 @@ def shaped_throughout(graphs):
             assert all(axis.dim_param or axis.HasField("dim_value") for axis in known[value]), value
 
 
+@pytest.mark.slow
 def test_a_network_on_images_is_shown_them_at_every_step(tmp_path):
     """Where the first layer runs at every time step anyway, step and sequence count as the network does on images."""
     from networks import vgg
@@ -160,7 +161,9 @@ def recurrent():
     return net, (torch.rand(4, 2, 5) < 0.5).float()
 
 
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize(
+    "form", ["sequence", *(pytest.param(form, marks=pytest.mark.slow) for form in ("unrolled", "step"))]
+)
 def test_spikes_that_come_back_and_a_leaking_read_out_are_carried(form, tmp_path):
     net, events = recurrent()
     done = export_onnx(net, events, tmp_path / "net.onnx", form=form, frames=True, verify=events)
@@ -293,7 +296,7 @@ def test_windows_that_hand_membranes_on_have_no_single_step_at_more_than_one(tmp
 
 
 WINDOWED = [
-    pytest.param(name, form, marks=[] if (name, form) == ("pure-cnn", "step") else pytest.mark.slow)
+    pytest.param(name, form, marks=pytest.mark.slow)
     for name in ("windowed-cnn", "windowed-rnn", "pure-cnn")
     for form in FORMS
 ]
@@ -375,6 +378,7 @@ def test_unknown_words_are_refused(snapped, digits, tmp_path, options, message):
         export_onnx(snapped, digits[:2], tmp_path / "net.onnx", **options)
 
 
+@pytest.mark.slow
 def test_every_form_is_the_same_bytes_in_another_process(files, tmp_path):
     """The weights come from the unrolled file; the hash seed differs."""
     net = load_weights(files["unrolled"].path)
