@@ -132,7 +132,7 @@ def export_onnx(
     an example that is none; ExportRefused for losses; ExportError, naming the construct, for a network that the form
     cannot hold, that draws random numbers, or does not agree; no file is left then.
     """
-    _check_request(model, example, opset, form, readout, frames=frames)
+    _check_request(model, example, opset, form, readout, time_steps, frames=frames)
     _check_modules(model, node_metadata or {})
     axis = 1 if frames else 0
     batch = forms.two_samples(example, axis)
@@ -302,7 +302,9 @@ def _operators(graph: Any) -> list[str]:
     return found
 
 
-def _check_request(model: nn.Module, example: Tensor, opset: int, form: str, readout: str, *, frames: bool) -> None:
+def _check_request(
+    model: nn.Module, example: Tensor, opset: int, form: str, readout: str, time_steps: int | None, *, frames: bool
+) -> None:
     import onnx
 
     newest = onnx.defs.onnx_opset_version()
@@ -314,6 +316,8 @@ def _check_request(model: nn.Module, example: Tensor, opset: int, form: str, rea
     forms.check_form(form)
     if readout not in READOUTS:
         raise UsageError(f"export_onnx: readout must be one of {', '.join(READOUTS)} (got {readout!r})")
+    if time_steps is not None and (isinstance(time_steps, bool) or not isinstance(time_steps, int) or time_steps < 1):
+        raise UsageError(f"export_onnx: time_steps must be an integer >= 1 (got {time_steps!r})")
     lead = 2 if frames else 1
     if not isinstance(example, Tensor) or example.dim() < lead or 0 in example.shape[:lead]:
         got = list(example.shape) if isinstance(example, Tensor) else type(example).__name__

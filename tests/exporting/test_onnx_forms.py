@@ -370,6 +370,7 @@ def test_int8_of_other_weights_is_a_loss_that_force_writes_down(digits, tmp_path
     ("options", "message"),
     [
         ({"form": "stepp"}, r"form must be one of unrolled, step, sequence \(got 'stepp'\); did you mean step\?"),
+        ({"time_steps": 0}, r"time_steps must be an integer >= 1 \(got 0\)"),
         ({"readout": "average"}, r"readout must be one of mean, max, sum, last, stack \(got 'average'\)"),
     ],
 )
