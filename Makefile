@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt
 
-.PHONY: help profile test reports bench train clean
+.PHONY: help profile test reports docs bench train clean
 
 help:  ## list these targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 18
@@ -21,6 +21,9 @@ test: .venv/installed-test  ## style, types and the tests that take seconds; .ci
 reports: .venv/installed  ## rebuild the committed reports and the golden files
 	$(BIN)/python -m snn_energy.reporting.rebuild reports
 	$(BIN)/python -m snn_energy.reporting.rebuild tests/golden 256
+
+docs: .venv/installed-test  ## run the notebooks in docs/ anew and write their outputs into them
+	$(BIN)/python docs/build.py
 
 bench: .venv/installed  ## what counting costs on six networks, beside other counters where they are installed
 	$(BIN)/python benchmarks/overhead.py $(ARGS)

@@ -11,7 +11,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from snn_energy.baselines.comparison import Comparison as Comparison
     from snn_energy.baselines.comparison import compare as compare
+    from snn_energy.baselines.crossover import Crossover as Crossover
+    from snn_energy.baselines.quantised import quantised_baseline as quantised_baseline
+    from snn_energy.baselines.quantised import quantised_twin as quantised_twin
     from snn_energy.baselines.twin import ann_twin as ann_twin
+    from snn_energy.callbacks import EnergyLog as EnergyLog
+    from snn_energy.callbacks import lightning_callback as lightning_callback
     from snn_energy.costing.pricing import price as price
     from snn_energy.costing.profiling import profile as profile
     from snn_energy.costing.report import Report as Report
@@ -31,6 +36,8 @@ if TYPE_CHECKING:
 
 _HOME = {
     "Comparison": "snn_energy.baselines.comparison",
+    "EnergyLog": "snn_energy.callbacks",
+    "Crossover": "snn_energy.baselines.crossover",
     "LayerCounts": "snn_energy.counting.counts",
     "NeuronCounts": "snn_energy.counting.counts",
     "NeuronRow": "snn_energy.counting.neurons",
@@ -39,6 +46,7 @@ _HOME = {
     "Trace": "snn_energy.counting.counts",
     "ann_twin": "snn_energy.baselines.twin",
     "compare": "snn_energy.baselines.comparison",
+    "lightning_callback": "snn_energy.callbacks",
     "list_hardware": "snn_energy.hardware",
     "load_checkpoint": "snn_energy.models.checkpoints",
     "load_hardware": "snn_energy.hardware",
@@ -46,6 +54,8 @@ _HOME = {
     "merge_across_ranks": "snn_energy.counting.ranks",
     "price": "snn_energy.costing.pricing",
     "profile": "snn_energy.costing.profiling",
+    "quantised_baseline": "snn_energy.baselines.quantised",
+    "quantised_twin": "snn_energy.baselines.quantised",
     "register_neuron": "snn_energy.counting.neurons",
     "save_trace": "snn_energy.counting.tracefile",
     "trace": "snn_energy.counting.tracing",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from snn_energy.baselines.crossover import Crossover, crossover_of
 from snn_energy.costing.report import Report
 from snn_energy.errors import UsageError
 
@@ -34,6 +35,27 @@ class Comparison:
         missing = {item.action for side in (self.report, self.baseline) for item in side.unpriced}
         return tuple(action for action in ("mac", "ac") if action in missing)
 
+    def _repr_html_(self) -> str:
+        """Both energies and how they compare, as a notebook shows them."""
+        from snn_energy.notebook import html_table
+
+        sides = (("SNN", self.report, None), (f"ANN, {self.baseline.method}", self.baseline, self.ratio))
+        rows = [
+            (name, side.trace.model, f"{side.energy_per_inference_pj:,.1f}", "" if ratio is None else f"{ratio:.2f}")
+            for name, side, ratio in sides
+        ]
+        headings = ("side", "model", "energy per inference, pJ", "times the SNN's")
+        return html_table(f"on {self.report.hardware.name}", headings, rows, texts=2)
+
+    @property
+    def crossover(self) -> Crossover | None:
+        """Spike rates at which both sides cost the same, for each layer and the whole; None where there is no ratio.
+
+        Raises:
+            UsageError: priced by a method that does not price layer by layer, see `crossover_of`.
+        """
+        return None if self.without_price else crossover_of(self.report, self.baseline)
+
     def to_dict(self) -> dict[str, Any]:
         """Energies per inference and their ratio."""
         return {
@@ -44,12 +66,21 @@ class Comparison:
         }
 
 
-def compare(report: Report, baseline: Report) -> Comparison:
+def compare(report: Report, baseline: Report | None = None) -> Comparison:
     """Set a report against a baseline.
 
+    Args:
+        report: of the spiking network.
+        baseline: of an ANN; None: the one that `report` was made with, see `profile(..., ann=...)`.
+
     Raises:
-        UsageError: different hardware or methods, which would compare prices instead of networks.
+        UsageError: no baseline, different hardware or methods, which would compare prices instead of networks.
     """
+    baseline = report.ann if baseline is None else baseline
+    if baseline is None:
+        raise UsageError(
+            "compare: nothing to compare with; give a baseline, or make the report with profile(..., ann=...)"
+        )
     if report.hardware != baseline.hardware:
         raise UsageError(
             f"compare: different hardware (got {report.hardware.name!r} and {baseline.hardware.name!r}); "

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,6 +32,13 @@ _NOT_SEEN = {
     "bilinear": "fvcore has no row for bilinear forms",
     "matmul": "fvcore does not see inside scaled-dot-product attention",
 }
+
+_MULTIPLIERS = (
+    "baddbmm", "addbmm", "addmv", "mv", "dot", "vdot", "inner", "outer", "tensordot", "chain_matmul",
+    "linalg_multi_dot", "bilinear", "_convolution_mode", "scaled_dot_product_attention", "_native_multi_head_attention",
+    "_transformer_encoder_layer_fwd",
+)  # fmt: skip
+"""Operators that multiply and accumulate, and that fvcore has no row for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,11 +81,11 @@ def second_opinion(model: nn.Module, args: tuple[Any, ...], trace: Trace) -> Sec
     """Let fvcore count the dense MACs of `model` on `args` and set them beside a trace of the same call.
 
     Args:
-        model: the network (usually the ANN twin), in eval mode.
+        model: the network (usually the ANN twin); it runs in eval mode, and is left as it was.
         args: positional inputs of one call.
         trace: our trace of exactly that call.
     """
-    with warnings.catch_warnings(), torch.no_grad():
+    with warnings.catch_warnings(), torch.no_grad(), _evaluating(model):
         warnings.simplefilter("ignore")  # importing fvcore warns of torch.jit, and its tracer of Python control flow
         from fvcore.nn import FlopCountAnalysis
 
@@ -103,17 +112,34 @@ def second_opinion(model: nn.Module, args: tuple[Any, ...], trace: Trace) -> Sec
             family=family,
             ours=ours.get(family, 0),
             fvcore=theirs.get(family, 0),
-            explanation=_explain(ours.get(family, 0), theirs.get(family, 0), kinds.get(family, set())),
+            explanation=_explain(ours.get(family, 0), theirs.get(family, 0), kinds.get(family, set()), unsupported),
         )
         for family in sorted({*ours, *theirs})
     )
     return SecondOpinion(rows=rows, elementwise_flops=elementwise, unsupported=unsupported)
 
 
-def _explain(ours: int, theirs: int, kinds: set[str]) -> str:
+@contextmanager
+def _evaluating(model: nn.Module) -> Iterator[None]:
+    training = [module for _, module in model.named_modules() if module.training]
+    for module in training:
+        module.training = False
+    try:
+        yield
+    finally:
+        for module in training:
+            module.training = True
+
+
+def _explain(ours: int, theirs: int, kinds: set[str], unsupported: tuple[str, ...]) -> str:
     if ours == theirs:
         return ""
     if ours > theirs:
-        reasons = sorted({reason for kind in kinds for name, reason in _NOT_SEEN.items() if kind.startswith(name)})
-        return "; ".join(reasons) or "fvcore skipped an operator: see `unsupported`"
+        reasons = {reason for kind in kinds for name, reason in _NOT_SEEN.items() if kind.startswith(name)}
+        reasons |= {
+            f"fvcore has no row for {name}"
+            for name in (operator.removeprefix("aten::") for operator in unsupported)
+            if name in _MULTIPLIERS
+        }
+        return "; ".join(sorted(reasons)) or "fvcore skipped an operator: see `unsupported`"
     return "fvcore counts products of weights alone, or a call that our trace did not make"

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
@@ -41,6 +42,8 @@ class Rectifier(nn.ReLU):
         self.returned_states = row.returned_states
         self.spiking = row.spiking
         self.returns_steps = row.shaped_by_input
+        self.quantiser: Callable[[Tensor], Tensor] | None = None
+        """What rectifies instead, see `quantised`."""
         self.input_weights: Tensor | None = getattr(neuron, row.input_weights) if row.input_weights else None
         self.__dict__["neuron"] = neuron
 
@@ -48,10 +51,13 @@ class Rectifier(nn.ReLU):
         """Current `...` -> the rectified current `...`, and once more for each state that the neuron returns."""
         if self.input_weights is not None:
             current = nn.functional.linear(current, self.input_weights)
-        rectified = super().forward(current) if self.spiking else current
+        rectified = self._rectified(current) if self.spiking else current
         if self.returns_steps:  # a list of all time steps, or the last of them
             return rectified[-1] if getattr(self, "decode", None) else list(rectified)
         return (rectified,) * (1 + self.returned_states) if self.returned_states else rectified
+
+    def _rectified(self, current: Tensor) -> Tensor:
+        return super().forward(current) if self.quantiser is None else self.quantiser(current)
 
     def __getattr__(self, name: str) -> Any:
         """What models ask of a neuron in their forward pass: `init_leaky()`, `threshold` and the like."""

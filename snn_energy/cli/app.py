@@ -3,24 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from snn_energy.cli import explain, export, hardware, pareto, plot, price, profile, report, selftest, sensitivity, train
+from snn_energy.cli import (
+    calibrate,
+    explain,
+    export,
+    hardware,
+    pareto,
+    plot,
+    price,
+    profile,
+    report,
+    selftest,
+    sensitivity,
+    simulate,
+    train,
+)
 from snn_energy.cli.group import Group, RootGroup
+from snn_energy.version import package_version
 
 COMMANDS: Mapping[str, Callable[..., Any] | typer.Typer] = {
     "profile": profile.profile_command,
     "price": price.price_command,
     "explain": explain.explain_command,
+    "calibrate": calibrate.calibrate_command,
     "train": train.train_command,
     "sensitivity": sensitivity.sensitivity_command,
     "pareto": pareto.pareto_command,
     "plot": plot.plot_command,
     "report": report.report_command,
     "export": export.app,
+    "simulate": simulate.app,
     "hardware": hardware.app,
     "selftest": selftest.selftest_command,
 }
@@ -32,19 +48,6 @@ with a line holding only backslash-b; the first sentence fits into 60 characters
 """
 
 _SETTINGS = {"help_option_names": ["-h", "--help"]}
-
-
-def package_version() -> str:
-    """Version of this package: from the checkout it runs in, else from the installed distribution."""
-    import tomllib
-    from importlib.metadata import version
-
-    beside = Path(__file__).resolve().parents[2] / "pyproject.toml"
-    if beside.is_file():
-        project = tomllib.loads(beside.read_text(encoding="utf-8")).get("project", {})
-        if project.get("name") == "snn-energy":
-            return str(project["version"])
-    return version("snn-energy")
 
 
 def _print_version(asked: bool) -> None:

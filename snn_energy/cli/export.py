@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from snn_energy.cli.console import emit_json, print_block, print_line, progress
+from snn_energy.cli.export_nir import nir_command
+from snn_energy.cli.export_simulators import add_simulators
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
 
 app = typer.Typer(rich_markup_mode=None)
 """The subcommands of `export`."""
+
+app.command("nir")(nir_command)
 
 DEFAULT_SAMPLES = 64
 
@@ -31,6 +35,7 @@ def _export() -> None:
     Examples:
       snn-energy export list
       snn-energy export onnx fashion-cnn --output fashion-cnn.onnx
+      snn-energy export nir fashion-cnn --output fashion-cnn.nir
     """
 
 
@@ -47,14 +52,16 @@ def list_command(json: _Json = False) -> None:
       snn-energy export list --json
     """
     from snn_energy.exporting import FORMATS
+    from snn_energy.exporting.simulator_formats import SIMULATORS
 
+    rows = (*FORMATS, *SIMULATORS)
     if json:
-        emit_json([asdict(row) for row in FORMATS])
+        emit_json([asdict(row) for row in rows])
         return
 
     from rich.padding import Padding
 
-    for row in FORMATS:
+    for row in rows:
         print_line(f"{row.command} ({row.form})", style="bold")
         for what, text in (("holds", row.holds), ("needs", row.needs), ("leaves out", row.leaves_out)):
             print_block(Padding(f"{what}: {text}", (0, 0, 0, 2)))
@@ -232,3 +239,6 @@ def _print(exported: ExportedModel, source: str | None) -> None:
 
 def _axes(shape: tuple[str | int, ...]) -> str:
     return f"[{', '.join(map(str, shape))}]"
+
+
+add_simulators(app)

@@ -7,11 +7,13 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Any
 
 import typer
 from typer.core import TyperGroup
 
+from snn_energy.cli.config import find_config, read_config
 from snn_energy.errors import SnnEnergyError
 
 INTERRUPTED = 130
@@ -55,7 +57,10 @@ class RootGroup(Group):
     def make_context(self, *args: Any, **kwargs: Any) -> Any:
         """Read the options of the program itself; `--help` and `--version` print here."""
         with _manners():
-            return super().make_context(*args, **kwargs)
+            context = super().make_context(*args, **kwargs)
+            if not context.resilient_parsing:
+                _take_defaults(context, self)
+            return context
 
     def invoke(self, ctx: Any) -> Any:
         """Read the command's options and run it."""
@@ -63,6 +68,16 @@ class RootGroup(Group):
             result = super().invoke(ctx)
             sys.stdout.flush()  # a closed pipe should show here, not while the interpreter shuts down
             return result
+
+
+def _take_defaults(context: Any, group: Group) -> None:
+    """Give every command the defaults of the project's file, and say so to a person who watches."""
+    path = find_config(Path.cwd())
+    if path is None:
+        return
+    context.default_map = read_config(path, group)
+    if sys.stderr.isatty():
+        typer.echo(f"defaults from {path}", err=True)
 
 
 @contextmanager

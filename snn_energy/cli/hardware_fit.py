@@ -9,7 +9,7 @@ import typer
 from snn_energy.cli.console import emit_json, print_block, print_line
 
 if TYPE_CHECKING:
-    from snn_energy.costing.chipfit import ChipFit
+    from snn_energy.costing.chipfit_records import ChipFit
     from snn_energy.counting.counts import Trace
 
 _TRACES = (".json", ".json.gz")

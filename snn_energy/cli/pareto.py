@@ -19,7 +19,7 @@ from snn_energy.cli.options import (
     SamplesOption,
     SplitOption,
 )
-from snn_energy.cli.rendering import check_writable
+from snn_energy.cli.rendering import check_writable, deliver_figure
 
 if TYPE_CHECKING:
     from snn_energy.reporting.assessment import Assessment
@@ -68,7 +68,7 @@ def pareto_command(
     """
     check_writable(plot)
     if plot is not None:
-        from snn_energy.reporting.plots import figure_suffix
+        from snn_energy.reporting.style import figure_suffix
 
         figure_suffix(plot)
     from snn_energy.hardware import load_hardware
@@ -91,8 +91,9 @@ def pareto_command(
         points.append(Point(name=entry.name, energy_pj=energy_pj, correct=accuracy.correct, total=accuracy.total))
     placed = pareto_front(points)
     dataset = found[0].assessment.dataset or ""
+    front = {"format": FORMAT, "hardware": prices.name, "dataset": dataset, "points": _plain(placed, found)}
     if json:
-        emit_json({"format": FORMAT, "hardware": prices.name, "dataset": dataset, "points": _plain(placed, found)})
+        emit_json(front)
     else:
         width, several = stdout_console().width, "" if len(found) == 1 else "s"
         for text in prose(f"{len(found)} checkpoint{several} on {dataset}, {prices.name}", width):
@@ -100,7 +101,7 @@ def pareto_command(
         for text in _lines(placed, found, width):
             print_line(text)
     if plot is not None:
-        _draw(placed, f"{dataset}\n{prices.name}, strict counting", plot)
+        deliver_figure(front, "pareto", plot)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -210,14 +211,3 @@ def _plain(placed: Sequence[Placed], entries: Sequence[_Entry]) -> list[dict[str
         }
         for place in placed
     ]
-
-
-def _draw(placed: Sequence[Placed], title: str, path: Path) -> None:
-    from snn_energy.files import write_atomic
-    from snn_energy.reporting.numbers import energy_unit
-    from snn_energy.reporting.plots import figure_suffix
-    from snn_energy.tuning.figure import draw_front
-
-    unit = energy_unit(placed[-1].point.energy_pj)
-    write_atomic(path, draw_front(placed, unit, title, figure_suffix(path)))
-    print_line(f"wrote {path}", to_stderr=True)

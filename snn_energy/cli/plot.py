@@ -1,4 +1,4 @@
-"""`snn-energy plot`: figures of a saved report."""
+"""`snn-energy plot`: figures of saved reports."""
 
 from __future__ import annotations
 
@@ -7,17 +7,42 @@ from typing import Annotated
 
 import typer
 
-from snn_energy.cli.rendering import deliver_figure
+from snn_energy.cli.columns import table_lines
+from snn_energy.cli.console import print_line, stdout_console
+from snn_energy.cli.rendering import check_writable, deliver_figure
 
 DEFAULT_KIND = "layers"
+DEFAULT_WIDTH = "screen"
+WIDTHS = ("screen", "single", "double")
+
+
+def _list_kinds(asked: bool) -> None:
+    if not asked:
+        return
+    from snn_energy.reporting.plots import KINDS
+
+    rows = [[name, kind.shows] for name, kind in KINDS.items()]
+    for line in table_lines(["kind", "what it shows"], rows, stdout_console().width, left=2):
+        print_line(line)
+    print_line("")
+    for name, kind in KINDS.items():
+        print_line(f"snn-energy plot {name} {kind.needs}")
+    raise typer.Exit
+
+
+def _kinds() -> list[str]:
+    from snn_energy.reporting.plots import KINDS
+
+    return list(KINDS)
 
 
 def plot_command(
     what: Annotated[
         list[str],
         typer.Argument(
-            metavar="[KIND] REPORT.json",
-            help='Kind of figure ("layers" if left out), then a report saved as JSON.',
+            metavar="[KIND] REPORT.json...",
+            help='Kind of figure ("layers" if left out), then reports saved as JSON.',
+            autocompletion=_kinds,
         ),
     ],
     output: Annotated[
@@ -30,23 +55,43 @@ def plot_command(
             show_default=False,
         ),
     ] = None,
+    width: Annotated[
+        str,
+        typer.Option(
+            metavar="|".join(WIDTHS),
+            help="9 inches with a title, or one or both columns of a paper (3.5 and 7.16 inches).",
+            autocompletion=lambda: list(WIDTHS),
+        ),
+    ] = DEFAULT_WIDTH,
+    list_kinds: Annotated[
+        bool,
+        typer.Option(
+            "--list", help="List the kinds of figures and what each reads.", callback=_list_kinds, is_eager=True
+        ),
+    ] = False,
 ) -> None:
-    """Draw a figure of a saved JSON report.
+    """Draw a figure of saved JSON reports, for the screen or a paper.
 
-    layers: energy of every layer, SNN beside ANN, and the spike rate of every layer.
-    tornado: what the published range of each price does to the energy; of a report made with --uncertainty.
+    Colours are safe for colour-blind readers; equal reports give equal files. PDF and SVG need no font installed
+    at the widths of a paper. More than about 40 layers do not fit on a page: there the smallest share a row.
 
     \b
     Examples:
+      snn-energy plot --list
       snn-energy plot report.json
-      snn-energy plot layers report.json --output layers.pdf
+      snn-energy plot breakdown report.json --width single --output energy.pdf
+      snn-energy plot comparison a.json b.json --width double --output compare.pdf
     """
-    from snn_energy.errors import UsageError
-    from snn_energy.reporting.document import load_document
+    del list_kinds  # answered before anything else is read
+    from snn_energy.reporting.plots import find_kind
+    from snn_energy.reporting.style import figure_suffix, find_style
 
-    if len(what) > 2:
-        raise UsageError(f"plot takes a kind and one report (got {len(what)} words: {' '.join(what)})")
-    kind = what[0] if len(what) == 2 else DEFAULT_KIND
-    report = Path(what[-1])
-    path = output if output is not None else Path(f"{report.stem}.{kind}.png")
-    deliver_figure(load_document(report), kind, path)
+    named = len(what) > 1 and not what[0].endswith(".json")
+    kind, files = (what[0], what[1:]) if named else (DEFAULT_KIND, what)
+    found = find_kind(kind)
+    find_style(width)
+    path = output if output is not None else Path(f"{Path(files[0]).stem}.{kind}.png")
+    figure_suffix(path)
+    check_writable(path)
+    found.check_number(kind, len(files))
+    deliver_figure([found.reads(Path(name)) for name in files], kind, path, width)

@@ -35,6 +35,8 @@ NOT_IN_A_TRACE: Mapping[str, Any] = {
     "second_opinion": None,
     "second_opinion_missing": "there is no ANN baseline to check",
     "stopping": None,
+    "quantised": None,
+    "quantised_missing": "a trace holds one network; snn-energy profile runs its quantised twin as well",
 }
 """What `profile` adds to a priced trace, with the reason why it is not here."""
 
@@ -49,6 +51,16 @@ def price_command(
         str, typer.Option(metavar="NAME", help="How energies are computed: arithmetic, arithmetic+memory, ...")
     ] = "arithmetic",
     uncertainty: UncertaintyOption = False,
+    batch: Annotated[
+        int | None,
+        typer.Option(
+            "--batch",
+            metavar="N",
+            min=1,
+            help="Say how long N inferences take together, on hardware that states timing.",
+            show_default=False,
+        ),
+    ] = None,
     format: FormatOption = None,
     json: JsonOption = False,
     output: OutputOption = None,
@@ -63,6 +75,7 @@ def price_command(
       snn-energy profile fashion-cnn --trace counts.json.gz
       snn-energy price counts.json.gz --hardware horowitz-45nm-int8
       snn-energy price counts.json.gz --method arithmetic+memory:outputs,aer --uncertainty
+      snn-energy price counts.json.gz --hardware sata-sim-int8 --batch 64
       snn-energy price part1.json part2.json --json --output report.json
     """
     form = chosen_format(format, json, output)
@@ -79,6 +92,10 @@ def price_command(
         from snn_energy.reporting.spread import uncertainty_key
 
         document |= uncertainty_key(report)
+    if batch is not None:
+        from snn_energy.costing.timing.throughput import throughput_of
+
+        document["throughput"] = throughput_of(report.trace, prices, batch).to_dict()
     deliver(document, form, output)
 
 

@@ -13,10 +13,12 @@ from snn_energy.cli.console import print_line, progress
 from snn_energy.cli.group import INTERRUPTED
 from snn_energy.cli.options import BatchSizeOption, DataDirOption, HardwareOption, SamplesOption, SplitOption
 from snn_energy.cli.rendering import (
+    CrossoverOption,
     FormatOption,
     JsonOption,
     OutputOption,
     UncertaintyOption,
+    check_crossover,
     check_writable,
     chosen_format,
     deliver,
@@ -26,6 +28,8 @@ from snn_energy.cli.sharing import chosen_device, shared_run, together
 from snn_energy.errors import UncountedError, UsageError
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from snn_energy.counting.ranks import Ranks
     from snn_energy.hardware import Hardware
     from snn_energy.reporting.partial import Keeper
@@ -37,8 +41,8 @@ def profile_command(
         str | None,
         typer.Argument(
             metavar="[CHECKPOINT]",
-            help="Checkpoint file or name of a shipped one (fashion-cnn), or an .onnx or .pt2 graph; with --model, a "
-            "plain state dict.",
+            help="Checkpoint file or name of a shipped one (fashion-cnn), or an .onnx, .nir or .pt2 graph; with "
+            "--model, a plain state dict.",
             show_default=False,
         ),
     ] = None,
@@ -87,6 +91,19 @@ def profile_command(
         int | None,
         typer.Option(metavar="T", help="Time steps; default: the network's own.", show_default=False),
     ] = None,
+    convention: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Of a .nir file: how its equations become time steps: nir, exponential, snntorch, spikingjelly, norse "
+            "or sinabs; default: what the file says, or nir.",
+            show_default=False,
+        ),
+    ] = None,
+    dt: Annotated[
+        float | None,
+        typer.Option(metavar="SECONDS", help="Of a .nir file: the time step; default: the file's.", show_default=False),
+    ] = None,
     batch_size: BatchSizeOption = 250,
     model: Annotated[
         str | None,
@@ -103,6 +120,24 @@ def profile_command(
         bool, typer.Option("--trust", help="Load a .pt2 program, which may run code that the file holds.")
     ] = False,
     baseline: Annotated[bool, typer.Option("--baseline/--no-baseline", help="Run the ANN twin as well.")] = True,
+    quantised: Annotated[
+        bool,
+        typer.Option(
+            "--quantised/--no-quantised", help="Run the twin of T + 1 levels as well: two more passes at one time step."
+        ),
+    ] = True,
+    ann: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODULE:FACTORY",
+            help="Compare with this ANN too, counted on the same data and priced alike.",
+            show_default=False,
+        ),
+    ] = None,
+    ann_weights: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="With --ann: its state dict.", show_default=False),
+    ] = None,
     fold: Annotated[
         bool,
         typer.Option("--fold/--no-fold", help="Fold a batch norm right behind a layer into it, or count it."),
@@ -127,6 +162,7 @@ def profile_command(
     device: Annotated[str, typer.Option(metavar="cpu|cuda", help="Where the network runs.")] = "cpu",
     strict: Annotated[bool, typer.Option("--strict", help="Fail if any work is not counted or not priced.")] = False,
     uncertainty: UncertaintyOption = False,
+    crossover: CrossoverOption = False,
     format: FormatOption = None,
     json: JsonOption = False,
     output: OutputOption = None,
@@ -150,7 +186,7 @@ def profile_command(
     """Report the energy of a network, layer by layer.
 
     Runs the network once on real input, counts exactly what happened, and prices it; its ANN twin is counted
-    by the same rules.
+    by the same rules, and so is any ANN of your own. The verdict says up to which spike rate the SNN needs less.
 
     \b
     Examples:
@@ -161,13 +197,23 @@ def profile_command(
       snn-energy profile fashion-cnn --encode rate --encode-steps 8 --layout TN
       snn-energy profile --model my_net:build --data nmnist --data-dir N --frames 10 --layout TN
       snn-energy profile my.onnx --data x.npy
+      snn-energy profile my.nir --data x.npy --layout TN --convention snntorch
       snn-energy profile fashion-cnn --until 1% --batch-size 50
+      snn-energy profile fashion-cnn --crossover
+      snn-energy profile fashion-cnn --ann my_net:build_ann --ann-weights ann.pt
       torchrun --nproc-per-node 2 -m snn_energy profile fashion-cnn
     """
     with shared_run(device) as ranks:
 
         def prepare() -> _Run:
             form = chosen_format(format, json, output)
+            check_crossover(crossover, form)
+            if crossover and not baseline and ann is None:
+                raise UsageError("--crossover needs an ANN to compare with: leave out --no-baseline, or give --ann")
+            if ann_weights is not None and ann is None:
+                raise UsageError(
+                    f"--ann-weights {ann_weights} are of no network: give --ann MODULE:FACTORY, which makes it"
+                )
             for path in (output, plot, trace):
                 check_writable(path)
             if trace is not None and trace.resolve() in {path.resolve() for path in (output, plot) if path is not None}:
@@ -180,7 +226,7 @@ def profile_command(
                 )
             target = None if until is None else parsed_share(until)
             if plot is not None:
-                from snn_energy.reporting.plots import figure_suffix
+                from snn_energy.reporting.style import figure_suffix
 
                 figure_suffix(plot)
             from snn_energy.hardware import load_hardware
@@ -188,9 +234,16 @@ def profile_command(
             prices = load_hardware(hardware)
             place = chosen_device(device)
 
-            from snn_energy.reporting.graphfile import is_graph_file
+            from snn_energy.reporting.graphfile import is_graph_file, is_nir_file
             from snn_energy.reporting.partial import Keeper
-            from snn_energy.reporting.subject import DataRequest, checkpoint_subject, factory_subject, graph_subject
+            from snn_energy.reporting.subject import (
+                DataRequest,
+                built_ann,
+                checkpoint_subject,
+                factory_subject,
+                graph_subject,
+                nir_subject,
+            )
 
             wanted = DataRequest(
                 source=data,
@@ -206,10 +259,17 @@ def profile_command(
                 frames=frames,
                 bin_ms=bin_ms,
             )
+            is_nir = model is None and checkpoint is not None and is_nir_file(checkpoint)
+            if not is_nir and (convention is not None or dt is not None):
+                raise UsageError(
+                    f"--convention and --dt say how a .nir file is run (got {checkpoint or model}); leave them out"
+                )
             if model is not None:
                 subject = factory_subject(
                     model, wanted, weights=checkpoint, arguments=model_args, time_steps=time_steps, seed=seed
                 )
+            elif checkpoint is not None and is_nir:
+                subject = nir_subject(checkpoint, wanted, convention=convention, dt=dt, time_steps=time_steps)
             elif checkpoint is not None and is_graph_file(checkpoint):
                 if time_steps is not None:
                     raise UsageError(
@@ -221,18 +281,22 @@ def profile_command(
             else:
                 assert checkpoint is not None
                 subject = checkpoint_subject(checkpoint, wanted, time_steps)
+            opponent = None if ann is None else (ann, built_ann(ann, weights=ann_weights, seed=seed))
             keeper = None
             if trace is not None and (trace.is_file() or not trace.exists()):
                 keeper = Keeper(trace.resolve() if trace.is_symlink() else trace, resume=resume)
             if resume and keeper is None:
                 raise UsageError(f"{trace}: --resume needs a file, and nothing can lie beside a pipe or a device")
-            return _Run(form=form, subject=subject, prices=prices, until=target, device=place, keeper=keeper)
+            return _Run(
+                form=form, subject=subject, prices=prices, until=target, device=place, keeper=keeper, ann=opponent
+            )
 
         run = together(ranks, prepare)
         speaks = ranks is None or ranks.rank == 0
         if speaks:
             _remark(run, ranks, resume=resume, batch_size=batch_size)
-        total = len(run.subject.images) * (2 if baseline and run.subject.has_twin else 1)
+        twins = (1 + 2 * quantised) if baseline and run.subject.has_twin else 0
+        total = len(run.subject.images) * (1 + twins + (ann is not None))
         try:
             with progress("profiling", total) if speaks else nullcontext(None) as advance:
                 assessment = run.subject.assess(
@@ -242,6 +306,8 @@ def profile_command(
                     method=method,
                     strict=strict,
                     baseline=baseline,
+                    quantised=quantised,
+                    ann=run.ann,
                     fold=fold,
                     progress=advance,
                     per_sample=per_sample,
@@ -265,7 +331,7 @@ def profile_command(
             if uncertainty:
                 from snn_energy.reporting.spread import uncertainty_key
 
-                document |= uncertainty_key(assessment.report, assessment.comparisons)
+                document |= uncertainty_key(assessment.report, against=assessment.against)
             if trace is not None:
                 from snn_energy.counting.tracefile import save_trace
 
@@ -275,7 +341,7 @@ def profile_command(
                     run.keeper.remove()
             if plot is not None:
                 deliver_figure(document, "layers", plot)
-            deliver(document, run.form, output)
+            deliver(document, run.form, output, crossover=crossover)
 
         together(ranks, hand_over)
         stopping = assessment.stopping
@@ -296,6 +362,7 @@ class _Run:
     until: float | None
     device: str | None
     keeper: Keeper | None
+    ann: tuple[str, nn.Module] | None
 
 
 def parsed_share(text: str) -> float:

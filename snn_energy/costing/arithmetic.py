@@ -9,10 +9,12 @@ pooling, normalisation and activation arithmetic is charged as what it is. Memor
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from snn_energy.costing.methods import method
-from snn_energy.costing.report import Report, ReportRow, Unpriced, layer_row, neuron_row
+from snn_energy.costing.report import Report, ReportRow, Unpriced, layer_report_row, neuron_report_row
+from snn_energy.costing.static import STATIC, static_counts
 from snn_energy.counting.counts import DETECTED, ElementwiseCounts, LayerCounts, NeuronCounts, Trace
 from snn_energy.hardware import Hardware
 
@@ -58,6 +60,7 @@ def _price(trace: Trace, hardware: Hardware, name: str, *, skip_zeros: bool) -> 
         *(_layer(layer, till, skip_zeros=skip_zeros) for layer in trace.layers),
         *(_neuron(neuron, till) for neuron in trace.neurons),
         *(_other(record, till) for record in trace.elementwise),
+        *_static(trace, till),
     )
     uncounted_pj = till.pj("mac", trace.coverage.bound)
     return Report(
@@ -81,7 +84,7 @@ def _layer(layer: LayerCounts, till: _Till, *, skip_zeros: bool) -> ReportRow:
         else:
             acs = layer.unit_events
     return replace(
-        layer_row(layer),
+        layer_report_row(layer),
         macs=macs,
         acs=acs,
         adds=layer.bias_adds,
@@ -97,7 +100,7 @@ def _neuron(neuron: NeuronCounts, till: _Till) -> ReportRow:
     else:
         energy = till.elementwise(neuron.adds, neuron.muls, neuron.compares, neuron.specials)
     return replace(
-        neuron_row(neuron),
+        neuron_report_row(neuron),
         adds=neuron.adds,
         muls=neuron.muls,
         compares=neuron.compares,
@@ -118,3 +121,8 @@ def _other(record: ElementwiseCounts, till: _Till) -> ReportRow:
         specials=record.specials,
         other_pj=till.elementwise(record.adds, record.muls, record.compares, record.specials),
     )
+
+
+def _static(trace: Trace, till: _Till) -> Iterator[ReportRow]:
+    for action, count in static_counts(trace, till.hardware).items():
+        yield ReportRow(name=STATIC, part="other", kind=action, calls=count, other_pj=till.pj(action, count))

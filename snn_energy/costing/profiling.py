@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,7 @@ def profile(
     method: str = DEFAULT_METHOD,
     *,
     until: float | None = None,
+    ann: nn.Module | None = None,
     **options: Any,
 ) -> Report:
     """Run `model` on `data` once and price what happened: `price(trace(model, data), hardware, method)`.
@@ -36,27 +39,57 @@ def profile(
         until: stop after the first batch at which the 95 % interval of the mean energy reaches no further than this
             share of the mean to either side (0.01 for 1 %), at 30 samples or more; implies `per_sample`.
             `report.distribution.precision` is the share reached.
+        ann: an ANN to compare with: it is run on the same data, counted and priced alike, and becomes `report.ann`, so
+            that `compare(report)` sets them side by side. The data are gone through twice.
         **options: passed to `trace` (samples, time_steps, strict, batch_axis, fold, per_sample, progress, on_output).
 
     Raises:
-        UsageError: `until` is no share, or given with `samples`.
+        UsageError: `until` is no share, or given with `samples`; `ann` with data that can be gone through once only.
         SnnEnergyError: what `trace` and `price` raise.
     """
+    if ann is not None and isinstance(data, Iterator):
+        raise UsageError(
+            "profile: data must be there twice, for the network and for ann (got an iterator); give a list, a tensor "
+            "or a DataLoader"
+        )
+    calls: int | None = None
     if until is None:
-        return price(trace(model, data, **options), hardware=hardware, method=method)
-    if options.pop("samples", None) is not None:
+        report = price(trace(model, data, **options), hardware=hardware, method=method)
+    else:
+        report, calls = _until(until, model, data, hardware, method, options)
+    if ann is None:
+        return report
+    # A distribution is a network's own, and so is what callbacks are told.
+    own = {name: options[name] for name in ("samples", "strict", "batch_axis", "fold") if name in options}
+    same = (kwargs or args for args, kwargs in islice(batches(data), calls))
+    return replace(report, ann=price(trace(ann, same, **own), report.hardware, method))
+
+
+def _until(
+    target: float,
+    model: nn.Module,
+    data: Any,
+    hardware: str | Path | Hardware,
+    method: str,
+    options: dict[str, Any],
+) -> tuple[Report, int]:
+    """The report on as many calls as are enough, and their number."""
+    if options.get("samples") is not None:
         raise UsageError("profile: until decides how many samples run (got samples as well); leave one of them out")
     prices = hardware if isinstance(hardware, Hardware) else load_hardware(hardware)
     price(Trace(samples=1), prices, method)  # an unknown method should fail before the network runs
-    enough = Stopper(checked_target(until), prices, method)
+    enough = Stopper(checked_target(target), prices, method)
     so_far: list[Callable[[], Trace]] = []
+    calls = 0
 
     def watched() -> Iterator[Any]:
+        nonlocal calls
         for args, kwargs in batches(data):
+            calls += 1
             yield kwargs or args
             # Asked for another batch, the tracer is through with this one.
             if enough(so_far[0]()):
                 return
 
-    facts = trace(model, watched(), on_start=so_far.append, **{**options, "per_sample": True})
-    return price(facts, prices, method)
+    facts = trace(model, watched(), on_start=so_far.append, **{**options, "samples": None, "per_sample": True})
+    return price(facts, prices, method), calls

@@ -22,7 +22,7 @@ from fractions import Fraction
 
 from snn_energy.costing.arithmetic import arithmetic
 from snn_energy.costing.methods import method
-from snn_energy.costing.report import Report, ReportRow, Unpriced, layer_row
+from snn_energy.costing.report import Report, ReportRow, Unpriced, layer_report_row
 from snn_energy.counting.counts import LayerCounts, Trace
 from snn_energy.hardware import Hardware
 
@@ -117,7 +117,7 @@ def _row(layer: LayerCounts, hardware: Hardware, mean: Fraction | None, unpriced
     action, count = ("mac", Fraction(layer.dense_macs)) if rate is None else ("ac", rate * layer.dense_macs)
     energy = _pj(hardware, action, count, unpriced)
     return replace(
-        layer_row(layer),
+        layer_report_row(layer),
         macs=round(count) if action == "mac" else 0,
         acs=round(count) if action == "ac" else 0,  # a rate times dense MACs is no whole number; the energy keeps it
         mac_pj=energy if action == "mac" else 0.0,

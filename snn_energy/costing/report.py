@@ -67,7 +67,7 @@ class ReportRow:
         return self.mac_pj + self.ac_pj + self.neuron_pj + self.other_pj + (self.memory_pj or 0.0)
 
 
-def layer_row(layer: LayerCounts) -> ReportRow:
+def layer_report_row(layer: LayerCounts) -> ReportRow:
     """What every method reports of a projection: the counts as they are, no work and no energy yet."""
     return ReportRow(
         name=layer.name,
@@ -87,7 +87,7 @@ def layer_row(layer: LayerCounts) -> ReportRow:
     )
 
 
-def neuron_row(neuron: NeuronCounts) -> ReportRow:
+def neuron_report_row(neuron: NeuronCounts) -> ReportRow:
     """The same of a neuron layer."""
     return ReportRow(
         name=neuron.name,
@@ -125,7 +125,9 @@ class Report:
     latency: Latency | None = None
     """How long one inference takes; None on profiles without a [latency] table."""
     memory: MemoryUse | None = None
-    """Where each tensor lies and what moving it costs; None where the method leaves memory out."""
+    """Where each tensor lies and what moving it costs; None where the method does not tell."""
+    ann: Report | None = None
+    """An ANN on the same data, hardware and method, where `profile` was given one to compare with."""
 
     @property
     def distribution(self) -> Distribution | None:
@@ -151,7 +153,12 @@ class Report:
     def components_pj(self) -> Mapping[str, float]:
         """Energy by component, in the order of COMPONENTS; "memory" behind them where the method has it."""
         found = {name: sum(getattr(row, f"{name}_pj") for row in self.rows) for name in COMPONENTS}
-        return found if self.memory is None else {**found, MEMORY: sum(row.memory_pj or 0.0 for row in self.rows)}
+        return {**found, MEMORY: sum(row.memory_pj or 0.0 for row in self.rows)} if self.moves_data else found
+
+    @property
+    def moves_data(self) -> bool:
+        """Whether the method counts memory: `memory_pj` of the rows is a part of their energies."""
+        return self.memory is not None or any(row.memory_pj is not None for row in self.rows)
 
     @property
     def latency_cycles(self) -> int | None:
@@ -176,11 +183,37 @@ class Report:
         """True when everything that ran is counted and everything counted is priced."""
         return self.trace.coverage.complete and not self.unpriced
 
+    def _repr_html_(self) -> str:
+        """The rows, the total and the certificate, as a notebook shows them; energies in pJ per inference."""
+        from snn_energy.notebook import certificate, html_table, rate_text
+
+        samples, total = self.trace.samples, self.energy_pj
+        rows = [
+            (
+                row.name,
+                row.part,
+                row.operand or row.kind,
+                rate_text(row.spike_rate),
+                *(f"{count / samples:,.1f}" for count in (row.acs, row.macs, row.updates)),
+                f"{row.energy_pj / samples:,.1f}",
+                f"{100 * row.energy_pj / total:.1f}" if total else "",
+            )
+            for row in self.rows
+        ]
+        headings = ("name", "part", "operand or kind", "nonzero", "ACs", "MACs", "updates", "energy, pJ", "%")
+        left_out = [record.name for record in self.trace.coverage.uncounted]
+        left_out += [f"{item.action} (no price)" for item in self.unpriced]
+        caption = (
+            f"{self.trace.model}: {self.energy_per_inference_pj:,.1f} pJ per inference, mean of {samples:,}, on "
+            f"{self.hardware.name} by method {self.method}; {certificate(self.complete, left_out)}"
+        )
+        return html_table(caption, headings, rows, texts=3)
+
     def to_frame(self) -> pd.DataFrame:
         """One row for each layer and part; columns are the fields of `ReportRow` plus `energy_pj`."""
         import pandas as pd
 
-        columns = [field.name for field in fields(ReportRow) if self.memory is not None or field.name != "memory_pj"]
+        columns = [field.name for field in fields(ReportRow) if self.moves_data or field.name != "memory_pj"]
         table = [[getattr(row, name) for name in columns] + [row.energy_pj] for row in self.rows]
         return pd.DataFrame(table, columns=[*columns, "energy_pj"])
 
@@ -226,6 +259,7 @@ class Report:
                 for neuron in trace.neurons
             ],
             "unpriced": [record_fields(item) for item in self.unpriced],
+            **self._ann(),
             "coverage": {
                 "complete": coverage.complete,
                 "counted": [record_fields(record) for record in coverage.counted],
@@ -234,6 +268,13 @@ class Report:
                 "never_called": list(coverage.never_called),
             },
         }
+
+    def _ann(self) -> dict[str, Any]:
+        """The ANN, where there is one; its hardware is this one's."""
+        if self.ann is None:
+            return {}
+        own = {key: value for key, value in self.ann.to_dict().items() if key != "hardware"}
+        return {"ann": {"name": self.ann.trace.model, "baseline": own}}
 
     def _latency(self) -> dict[str, Any]:
         """The latency, where the profile states timing: reports on other profiles do without the key."""

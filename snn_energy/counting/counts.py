@@ -439,6 +439,19 @@ class Trace:
         """The same trace without its per-sample records, which can then be added to one that has none."""
         return replace(self, per_sample=None)
 
+    def _repr_html_(self) -> str:
+        """The projections and the certificate, as a notebook shows them; counts are totals over all samples."""
+        from snn_energy.notebook import certificate, html_table, rate_text
+
+        cells = (
+            (layer.name, layer.kind, str(layer.operand), rate_text(layer.spike_rate), *map("{:,}".format, counts))
+            for layer in self.layers
+            for counts in [(layer.dense_macs, layer.connections, layer.events, layer.acs, layer.macs)]
+        )
+        headings = ("projection", "kind", "operand", "nonzero", "dense MACs", "connections", "events", "ACs", "MACs")
+        said = certificate(self.coverage.complete, [record.name for record in self.coverage.uncounted])
+        return html_table(f"{self.model}, {self.samples:,} samples; {said}", headings, cells, texts=3)
+
     def __add__(self, other: Self) -> Self:
         """Merge two traces of the same model over different samples; per-sample records are put behind each other.
 

@@ -188,4 +188,9 @@ register_neuron(
     )
 )
 
-from snn_energy.counting import cells, groups, simulators  # noqa: E402, F401  # their rows need NeuronRow: they come last
+from snn_energy.counting import (  # noqa: E402  # their rows need NeuronRow: they come last
+    cells,  # noqa: F401
+    groups,  # noqa: F401
+    nir_neurons,  # noqa: F401
+    simulators,  # noqa: F401
+)

@@ -335,6 +335,8 @@ class PairProjection:
     operand_bits: int = 0
     totals: dict[tuple[str, float], Tensor] = field(default_factory=dict)
     """Sums by what they count ("events", "first", "second") and unit: float64 scalars on the device."""
+    sizes: set[tuple[int, int, int]] = field(default_factory=set)
+    """Sizes m, n, k of the products seen."""
     waiting: list[tuple[str, Tensor, Tensor, Tensor, Facts]] = field(default_factory=list)
     """Of the present batch: what to sum, masks and magnitudes of one factor, masks of the other, and facts."""
 
@@ -346,6 +348,8 @@ class PairProjection:
         self.elements += a.numel() + b.numel()
         self.macs += batch * m * k * n
         self.outputs += batch * m * n
+        if batch * m * n * k:  # an empty product runs nowhere
+            self.sizes.add((m, n, k))
         left, right = over(look_a.mask, 1), over(look_b.mask, 2)
         self._add("events", 1.0, (left * right).sum())
         self.first.tally(left.sum())
@@ -402,7 +406,14 @@ class PairProjection:
             outputs=self.outputs,
             operand_bits=self.operand_bits,
             weight_bits=self.operand_bits,
+            geometry=self._geometry(),
         )
+
+    def _geometry(self) -> tuple[tuple[str, tuple[int, ...]], ...] | None:
+        """Sizes of one product [m k] x [k n]; how many of them ran follows from the MACs. None where calls differ."""
+        if len(self.sizes) != 1:
+            return None
+        return tuple((name, (size,)) for name, size in zip(("m", "n", "k"), *self.sizes, strict=True))
 
 
 ROWS = "rows"

@@ -38,4 +38,11 @@ FORMATS: tuple[Format, ...] = (
         needs="what step needs, and a tool that reads Scan",
         leaves_out="surrogate gradients, membrane state between calls",
     ),
+    Format(
+        command="nir",
+        form="graph",
+        holds="neurons as differential equations, weights and edges, recurrent ones too; one time step dt",
+        needs="h5py; layers that NIR has, and data on which the network fires, to follow and to compare it",
+        leaves_out="encoder, read-out over time, surrogate gradients; refused: soft resets, max pooling of real values",
+    ),
 )

@@ -15,6 +15,8 @@ ACTIONS: Mapping[str, str] = MappingProxyType(
         "special": "one exponential, tanh, sigmoid, division or root of one element",
         "neuron_update": "one update of one neuron, whatever its model; where a profile prices it, "
         "it replaces the sum of the neuron's add, mul and compare",
+        "time_step": "one time step of one inference, whatever happens in it; charged where a profile prices it",
+        "inference": "one inference, whatever happens in it; charged where a profile prices it",
     }
 )
 """Action name -> what one unit of it is. A new action is one new row here."""

@@ -22,6 +22,7 @@ CATEGORIES: Mapping[str, str] = MappingProxyType(
         "accelerator": "a machine for dense or sparse networks of real numbers",
         "neuromorphic": "a chip for spiking networks",
         "processor": "a CPU, a GPU or an edge computer",
+        "calibrated": "any machine, its prices fitted to energies that were measured on it",
     }
 )
 """Value of `class` -> what such a profile describes."""

@@ -3,8 +3,8 @@
     w' = w g    b' = beta + (b - mean) g    g = gamma / sqrt(var + eps), one for each output channel
 
 A unit that can be folded is a module with a child `norm` (a batch norm) and the weights that it follows in a child
-`conv` or `linear`; a network takes `folded=True` to be built with those weights alone. All else of a network, residual
-sums, pooling and neurons, stays as it is.
+`conv` or `linear`, with at most a max pool between them, a child `pool`; a network takes `folded=True` to be built with
+those weights alone. All else of a network, residual sums, pooling and neurons, stays as it is.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ def fold(model: Network) -> Network:
     """Return a copy in eval mode with every batch norm folded into the weights before it.
 
     The original is left as it is. Computed in float64 and rounded once, so the currents agree with the
-    unfolded network's to rounding. Errors: UsageError when the model is folded already, has no norms, or has
-    one that does not follow a convolution or a linear layer.
+    unfolded network's to rounding. Errors: UsageError when the model is folded already, has no norms, has
+    one that does not follow a convolution or a linear layer, or one with a negative gain behind a max pool.
     """
     arguments = _arguments(model)
     if arguments.get("folded") is True:
@@ -70,12 +70,23 @@ def _merged(model: nn.Module, weighted: str, norm: str) -> dict[str, Tensor]:
         gamma, beta = after.weight.double(), after.bias.double()
         mean, var = after.running_mean.double(), after.running_var.double()
         gain = gamma / torch.sqrt(var + after.eps)
+        if gain.min() < 0 and _pooled(model.get_submodule(norm.rpartition(".")[0])):
+            raise UsageError(
+                f"fold: {norm} stands behind a max pool and has a negative gain, behind which the largest current "
+                f"would be the smallest (got {gain.min().item():.3g}); keep its gain at 0 or more, or do not fold"
+            )
         bias = beta - mean * gain
         if layer.bias is not None:
             bias += layer.bias.double() * gain
         weight = layer.weight.double() * gain.reshape(-1, *(1,) * (layer.weight.dim() - 1))
     dtype = layer.weight.dtype
     return {f"{weighted}.weight": weight.to(dtype), f"{weighted}.bias": bias.to(dtype)}
+
+
+def _pooled(unit: nn.Module) -> bool:
+    """True if `unit` pools between its weights and its norm: children stand in the order of their use."""
+    children = list(unit._modules)
+    return unit._modules.get("pool") is not None and children.index("pool") < children.index("norm")
 
 
 def _units(model: nn.Module) -> dict[str, str]:

@@ -34,7 +34,9 @@ class SpikingVGG(ImageNetwork):
     Args: `in_channels`, `classes`, `image_size` (side of the square image, pixels), `depth` (11 or 16: the stages
     of the paper; 11 unless asked otherwise) or `stages` (channels of each convolution by stage), `time_steps`,
     `decay`, `threshold`, `reset`, `surrogate` (see `neurons`), `folded` (convolutions carry a bias and there is no
-    batch norm), `stepped` (see `clock`).
+    batch norm), `stepped` (see `clock`), `pool_currents` (the max pool that closes a stage takes the currents before
+    the last neurons, not the spikes behind them: a quarter of the updates, and where nobody in a window fired, the
+    gradient reaches the membrane that came closest).
 
     Shapes: images `n c h w` or frames `t n c h w` -> logits `n classes`. Errors: UsageError, DataError.
     """
@@ -55,6 +57,7 @@ class SpikingVGG(ImageNetwork):
         folded: bool = False,
         stepped: bool = False,
         depth: int | None = None,
+        pool_currents: bool = False,
     ) -> None:
         stages = stages_of("spiking-vgg", depth, stages, STAGES, usual=11)
         style = Style(
@@ -73,6 +76,7 @@ class SpikingVGG(ImageNetwork):
                 "surrogate": surrogate,
                 "folded": folded,
                 "stepped": stepped,
+                "pool_currents": pool_currents,
             },
             style,
         )
@@ -89,9 +93,12 @@ class SpikingVGG(ImageNetwork):
         for i, widths in enumerate(stages):
             check_sizes("spiking-vgg", **{f"stages[{i}][{j}]": width for j, width in enumerate(widths)})
             ins = (channels, *widths[:-1])
-            self.stages.append(nn.ModuleList(style.conv(a, b) for a, b in zip(ins, widths, strict=True)))
+            stage = [style.conv(a, b) for a, b in zip(ins, widths, strict=True)]
+            if pool_currents:
+                stage[-1] = style.pooled_conv(ins[-1], widths[-1])
+            self.stages.append(nn.ModuleList(stage))
             channels = widths[-1]
-        self.pool = nn.MaxPool2d(2)
+        self.pool = nn.Identity() if pool_currents else nn.MaxPool2d(2)
         self.head = nn.Linear(channels * side * side, classes)
 
     def operands(self) -> dict[str, Operand]:

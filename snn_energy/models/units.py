@@ -15,15 +15,22 @@ from snn_energy.models.neurons import LIF
 
 
 class ConvUnit(nn.Module):
-    """conv - norm - neuron; the norm is nn.Identity once folded into the conv."""
+    """conv - norm - neuron, or conv - pool - norm - neuron; the norm is nn.Identity once folded into the conv."""
 
-    def __init__(self, conv: nn.Module, norm: nn.Module, neuron: nn.Module) -> None:
+    pool: nn.Module | None
+
+    def __init__(self, conv: nn.Module, norm: nn.Module, neuron: nn.Module, pool: nn.Module | None = None) -> None:
         super().__init__()
-        self.conv, self.norm, self.neuron = conv, norm, neuron
+        self.conv = conv
+        self.register_module("pool", pool)  # also where there is none: children stand in the order of their use
+        self.norm, self.neuron = norm, neuron
 
     def forward(self, x: Tensor, clock: Clock) -> Tensor:
         """Input `b c h w` -> spikes `b c' h' w'`."""
-        return clock.fire(self.neuron, self.norm(self.conv(x)))
+        current = self.conv(x)
+        if self.pool is not None:
+            current = self.pool(current)
+        return clock.fire(self.neuron, self.norm(current))
 
 
 class LinearUnit(nn.Module):
@@ -59,6 +66,17 @@ class Style:
         """A convolution unit, padded by half its kernel."""
         conv = nn.Conv2d(ins, outs, kernel, stride, padding=kernel // 2, bias=self.folded)
         return ConvUnit(conv, nn.Identity() if self.folded else nn.BatchNorm2d(outs), self.neuron())
+
+    def pooled_conv(self, ins: int, outs: int) -> ConvUnit:
+        """A 3x3 convolution unit whose currents a 2x2 max pool takes before norm and neuron.
+
+        The norm's gain stays 1, so the norm folds past the pool: the largest current stays the largest.
+        """
+        unit = self.conv(ins, outs)
+        unit.pool = nn.MaxPool2d(2)
+        if isinstance(unit.norm, nn.BatchNorm2d):
+            unit.norm.weight.requires_grad_(False)
+        return unit
 
     def linear(self, ins: int, outs: int) -> LinearUnit:
         """A linear unit."""

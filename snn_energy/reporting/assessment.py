@@ -16,6 +16,11 @@ folder, no date and no version, so that equal counts give equal bytes on every m
 |                        | snn_energy_per_inference_pj, ann_energy_per_inference_pj, ratio,          |
 |                        | ratio_low, ratio_high}; the last two bound the ratio where work is        |
 |                        | uncounted; empty without a baseline                                       |
+| quantised              | the twin quantised to T + 1 levels, see `rivals`, or null                 |
+| quantised_missing      | why there is none, or null                                                |
+| ann                    | an ANN that the user names, see `rivals`; missing where none is named     |
+| crossover              | spike rates at which SNN and ANN cost the same, {baselines, layers}, see   |
+|                        | `baselines.crossover_table`; missing without any ANN                      |
 | second_opinion         | fvcore on one sample of the twin: {ours, fvcore, agrees, rows}, or null   |
 | second_opinion_missing | why there is none, or null                                                |
 | stopping               | of a run that may stop early: {target, precision, reached, samples,       |
@@ -31,15 +36,16 @@ folder, no date and no version, so that equal counts give equal bytes on every m
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
-from snn_energy.baselines.comparison import Comparison, compare
+from snn_energy.baselines.comparison import Comparison
+from snn_energy.baselines.crossover_table import crossover_table
 from snn_energy.baselines.second_opinion import SecondOpinion, second_opinion
 from snn_energy.baselines.twin import TIME_ATTRIBUTES, ann_twin, at_one_step, steps_kept
 from snn_energy.costing.memory.pricing_memory import compared_methods
@@ -51,11 +57,13 @@ from snn_energy.counting.counts import Trace, record_fields
 from snn_energy.counting.ranks import ALONE, Ranks
 from snn_energy.counting.skeleton import Graph
 from snn_energy.counting.tracing import trace
-from snn_energy.errors import MODEL_ERRORS, DataError, TraceError, UncountedError, UsageError
+from snn_energy.errors import MODEL_ERRORS, TraceError, UncountedError, UsageError
 from snn_energy.hardware import Hardware, load_hardware
 from snn_energy.reporting.identity import model_digest
 from snn_energy.reporting.partial import Keeper
-from snn_energy.reporting.passes import Batches, Pass, Steps
+from snn_energy.reporting.passes import Batch, Batches, Pass, Steps
+from snn_energy.reporting.rivals import NamedRival, Priced, QuantisedRival, named_rival, priced_like, quantised_or_why
+from snn_energy.reporting.sides import comparison_keys, opinion_keys, without_hardware
 
 DENSE = "arithmetic"
 ZERO_SKIPPING = "arithmetic-zero-skipping"
@@ -96,6 +104,11 @@ class Assessment:
     """How a run that may stop early ended."""
     both_countings: BothCountings | None = None
     """Counted and as published, for the networks of a published claim."""
+    quantised: QuantisedRival | None = None
+    """The twin that passes on as many levels as T spikes do."""
+    quantised_missing: str | None = None
+    ann: NamedRival | None = None
+    """An ANN that the user names."""
 
     @property
     def report_zero_skipping(self) -> Report | None:
@@ -107,6 +120,15 @@ class Assessment:
         """The twin where zeros cost nothing; None without a baseline."""
         return next((c.baseline for c in self.comparisons if c.baseline.method.startswith(ZERO_SKIPPING)), None)
 
+    @property
+    def against(self) -> Mapping[str, Comparison]:
+        """Every comparison by the name of its baseline, see `crossover_table.BASELINES`."""
+        found: dict[str, Comparison] = {}
+        for prefix, rival in (("", self), ("quantised-", self.quantised), ("ann-", self.ann)):
+            for name, comparison in zip(("dense", "zero-skipping"), () if rival is None else rival.comparisons):
+                found[f"{prefix}{name}"] = comparison
+        return found
+
     def to_dict(self) -> dict[str, Any]:
         """The assessment as plain values, ready for JSON; the key order is fixed."""
         return {
@@ -116,13 +138,17 @@ class Assessment:
             "dataset": self.dataset,
             "accuracy": None if self.accuracy is None else record_fields(self.accuracy),
             "accuracy_missing": self.accuracy_missing,
-            "baseline": None if self.baseline is None else _without_hardware(self.baseline),
+            "baseline": None if self.baseline is None else without_hardware(self.baseline),
             "baseline_missing": self.baseline_missing,
-            "comparison": [_comparison(comparison) for comparison in self.comparisons],
-            "second_opinion": None if self.second_opinion is None else _opinion(self.second_opinion),
+            "comparison": [comparison_keys(comparison) for comparison in self.comparisons],
+            "second_opinion": None if self.second_opinion is None else opinion_keys(self.second_opinion),
             "second_opinion_missing": self.second_opinion_missing,
             "stopping": None if self.stopping is None else record_fields(self.stopping),
             **({} if self.both_countings is None else {"both_countings": self.both_countings.to_dict()}),
+            "quantised": None if self.quantised is None else self.quantised.to_dict(),
+            "quantised_missing": self.quantised_missing,
+            **({} if self.ann is None else {"ann": self.ann.to_dict()}),
+            **({"crossover": crossover_table(self.against)} if self.against else {}),
         }
 
     def to_json(self, indent: int | None = 2) -> str:
@@ -141,6 +167,8 @@ def assess(
     time_steps: int | None = None,
     strict: bool = False,
     baseline: bool = True,
+    quantised: bool = True,
+    ann: tuple[str, nn.Module] | None = None,
     fold: bool = True,
     dataset: str | None = None,
     model_name: str | None = None,
@@ -152,7 +180,7 @@ def assess(
     identity: Mapping[str, str] | None = None,
     ranks: Ranks = ALONE,
 ) -> Assessment:
-    """Trace `model` once and its ANN twin once, and set them side by side.
+    """Trace `model` once and each of its baselines once, and set them side by side.
 
     Args:
         model: the spiking network, or a graph exported from one; it is left as it was.
@@ -166,10 +194,13 @@ def assess(
             of, with a time axis of size 1. The mean of spikes is a small multiple of 1/T, which no ANN is fed.
         time_steps: T, where the neuron layers do not tell it.
         strict: refuse work that is not counted or not priced.
-        baseline: False leaves the twin out.
+        baseline: False leaves the twin out, and with it the quantised one.
+        quantised: False leaves the quantised twin out; it takes two more passes at one time step.
+        ann: name and module of an ANN to compare with; it is fed the batches as they are, or `still` without its axis
+            of time.
         fold: see `trace`; for the network and its twin.
         dataset: what ran, in words; likewise `model_name`, and `checkpoint`, a file name.
-        progress: called after each batch of either pass with the number of its samples.
+        progress: called after each batch of every pass with the number of its samples.
         per_sample: run the network sample by sample, for the distribution of its energy; the twin runs in batches.
         until: stop after the first batch at which the 95 % interval of the mean energy reaches no further than this
             share of the mean to either side, at 30 samples or more; implies `per_sample`. The twin runs on the same
@@ -234,8 +265,14 @@ def assess(
         "checkpoint": checkpoint,
         "both_countings": both_countings(facts, profile) if model_name in CLAIMED and comparable else None,
     }
+    priced = priced_like(facts.without_samples(), profile, method, compared_methods(method) or (DENSE, ZERO_SKIPPING))
+    if ann is not None:
+        named["ann"] = _named_ann(ann, batches, still, layout, outcome.batches, priced, own, ranks)
+        if strict:
+            _refuse_unpriced(named["ann"].baseline, f"the ANN {ann[0]}")
     if not baseline:
-        return Assessment(**named, baseline_missing="not asked for")
+        return Assessment(**named, baseline_missing="not asked for", quantised_missing="not asked for")
+    named["quantised_missing"] = "there is no ANN twin to quantise"
     if isinstance(model, Graph):
         return Assessment(**named, baseline_missing="an exported graph has no ANN twin: profile the network itself")
     try:
@@ -249,9 +286,12 @@ def assess(
         remedy="profile without a baseline (--no-baseline)",
         **own,
     )
-    same_samples = islice((still or batches)(), outcome.batches)
-    twin_inputs = ((at_one_step(x, None if still else time_axis), None) for x, _ in same_samples)
-    twin_facts = twin_pass.run(twin_inputs, Steps(ranks=ranks)).trace
+
+    def twin_inputs() -> Iterator[Tensor]:
+        same_samples = islice((still or batches)(), outcome.batches)
+        return (at_one_step(x, None if still else time_axis) for x, _ in same_samples)
+
+    twin_facts = twin_pass.run(((x, None) for x in twin_inputs()), Steps(ranks=ranks)).trace
     kept = steps_kept(facts, twin_facts)
     if kept > 1:  # an ANN that runs T times is no ANN: its energy would flatter the SNN
         return Assessment(
@@ -259,20 +299,52 @@ def assess(
             baseline_missing=f"the network makes {kept} time steps by itself, and so would its twin; give it their "
             f"number as an attribute ({', '.join(TIME_ATTRIBUTES)}), or put time into the data (--layout)",
         )
-    twin_report = price(twin_facts, profile, method)
+    twin_report, comparisons = priced(twin_facts)
     if strict:
         _refuse_unpriced(twin_report, f"the ANN twin of {name}")
-    totals = facts.without_samples()  # a ratio of totals: nobody asks for its distribution
-    opinion, missing = _ask_fvcore(twin, still or batches, batch_axis, None if still else time_axis)
+    opinion, missing = _ask_fvcore(twin, next(_sample(x, batch_axis) for x in twin_inputs()), batch_axis)
+    named["quantised_missing"] = "not asked for"
+    if quantised:
+        named["quantised"], named["quantised_missing"] = quantised_or_why(
+            model=model, inputs=twin_inputs, facts=facts, plain=twin_facts, priced=priced, options=own, ranks=ranks
+        )
     return Assessment(
         **named,
         baseline=twin_report,
-        comparisons=tuple(
-            compare(price(totals, profile, each), price(twin_facts, profile, each))
-            for each in compared_methods(method) or (DENSE, ZERO_SKIPPING)
-        ),
+        comparisons=comparisons,
         second_opinion=opinion,
         second_opinion_missing=missing,
+    )
+
+
+def _named_ann(
+    ann: tuple[str, nn.Module],
+    batches: Batches,
+    still: Batches | None,
+    layout: str,
+    count: int,
+    priced: Priced,
+    options: dict[str, Any],
+    ranks: Ranks,
+) -> NamedRival:
+    """Run the user's ANN on the first `count` batches as they are, or on the images that an encoder made spikes of."""
+    batch_axis, time_axis = AXES[layout]
+    if still is not None:
+        batch_axis, time_axis = 0, None
+
+    def fed() -> Iterator[Batch]:
+        for x, labels in islice((still or batches)(), count):
+            yield x if still is None else x.squeeze(AXES[layout][1]), labels  # type: ignore[arg-type]
+
+    name, model = ann
+    return named_rival(
+        model,
+        name,
+        fed,
+        priced=priced,
+        second_opinion=lambda net, x: _ask_fvcore(net, _sample(x, batch_axis), batch_axis, "the ANN"),
+        options={**options, "batch_axis": batch_axis, "time_axis": time_axis},
+        ranks=ranks,
     )
 
 
@@ -286,42 +358,15 @@ def _refuse_unpriced(report: Report, name: str) -> None:
     )
 
 
+def _sample(x: Tensor, batch_axis: int) -> Tensor:
+    return x.narrow(batch_axis, 0, 1)
+
+
 def _ask_fvcore(
-    twin: nn.Module, batches: Batches, batch_axis: int, time_axis: int | None
+    model: nn.Module, sample: Tensor, batch_axis: int, what: str = "the twin"
 ) -> tuple[SecondOpinion | None, str | None]:
     """Cross-check one sample; a model that fvcore cannot follow costs the second opinion, not the report."""
-    first = next(iter(batches()), None)
-    if first is None:
-        raise DataError("assess: the data are empty; pass at least one sample")
-    sample = at_one_step(first[0].narrow(batch_axis, 0, 1), time_axis)
     try:
-        return second_opinion(twin, (sample,), trace(twin, sample, batch_axis=batch_axis)), None
+        return second_opinion(model, (sample,), trace(model, sample, batch_axis=batch_axis)), None
     except MODEL_ERRORS as problem:
-        return None, f"fvcore could not follow the twin ({type(problem).__name__})"
-
-
-def _without_hardware(report: Report) -> dict[str, Any]:
-    return {key: value for key, value in report.to_dict().items() if key != "hardware"}
-
-
-def _comparison(comparison: Comparison) -> dict[str, Any]:
-    low, high = comparison.report.energy_interval_pj
-    ann_low, ann_high = comparison.baseline.energy_interval_pj
-    samples, ann_samples = comparison.report.trace.samples, comparison.baseline.trace.samples
-    if comparison.without_price:
-        return {**comparison.to_dict(), "ratio_low": None, "ratio_high": None}
-    return {
-        **comparison.to_dict(),
-        "ratio_low": (ann_low / ann_samples) / (high / samples) if high else None,
-        "ratio_high": (ann_high / ann_samples) / (low / samples) if low else None,
-    }
-
-
-def _opinion(opinion: SecondOpinion) -> dict[str, Any]:
-    # What fvcore says it skipped names torch's operators of one version, so it stays out.
-    return {
-        "ours": opinion.ours,
-        "fvcore": opinion.fvcore,
-        "agrees": opinion.agrees,
-        "rows": [record_fields(row) for row in opinion.rows],
-    }
+        return None, f"fvcore could not follow {what} ({type(problem).__name__})"

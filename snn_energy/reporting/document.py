@@ -60,6 +60,9 @@ def checked(value: object, where: str) -> Document:
     _report(value, where)
     if value.get("baseline") is not None:
         _report(value["baseline"], f"{where}: baseline")
+    for key in ("quantised", "ann"):
+        if value.get(key) is not None:
+            _rival(value[key], f"{where}: {key}")
     hardware = value.get("hardware")
     if not isinstance(hardware, dict) or not isinstance(hardware.get("name"), str):
         raise DataError(f"{where}: hardware must be a hardware profile with a name; {_REMEDY}")
@@ -70,6 +73,14 @@ def checked(value: object, where: str) -> Document:
         ):
             raise DataError(f"{where}: hardware.{key} must hold objects with a text {field}; {_REMEDY}")
     return value
+
+
+def _rival(value: Mapping[str, Any], where: str) -> None:
+    """A baseline that is no plain twin: its report, and what stands beside it, in the forms that a report has."""
+    if not isinstance(value.get("baseline"), dict):
+        raise DataError(f"{where}.baseline must be a report; {_REMEDY}")
+    beside = {key: value[key] for key in ("accuracy", "comparison", "second_opinion") if key in value}
+    _report({**value["baseline"], **beside}, where)
 
 
 def _report(value: object, where: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from fractions import Fraction
 from typing import Any
 
@@ -19,6 +20,7 @@ from snn_energy.reporting.numbers import (
 )
 from snn_energy.reporting.spread_facts import deserved, rounded_energy, uncertainty_facts
 from snn_energy.reporting.timetable import latency_facts
+from snn_energy.reporting.verdict import verdict_facts
 
 Fact = tuple[str, str]
 """A label and its sentence."""
@@ -63,6 +65,8 @@ def facts(document: Document) -> list[Fact]:
         *_distribution(document),
         *_stopping(document),
         *_baseline(document),
+        *_named_ann(document),
+        *verdict_facts(document),
         *_both_countings(document),
         *_second_opinion(document),
         *latency_facts(document),
@@ -216,6 +220,29 @@ def _baseline(document: Document) -> list[Fact]:
     return found
 
 
+def _named_ann(document: Document) -> list[Fact]:
+    """The ANN that the user named: its energies, its accuracy, and what fvcore says of its dense MACs."""
+    ann = document.get("ann")
+    if not ann:
+        return []
+    unit = energy_unit(document["totals"]["energy_per_inference_pj"])
+    sides = [side for side in (document, ann["baseline"]) if side]
+    missing = without_price({"unpriced": [item for side in sides for item in side.get("unpriced", ())]})
+    found: list[Fact] = []
+    for item in ann.get("comparison", ()):
+        kind = dict(COMPARED).get(item["method"].partition("+")[0], item["method"]).removeprefix("ANN, ")
+        label = "" if found else "named ANN"
+        found.append((label, f"{ann['name']}, {kind}: {_against(document, item, unit, missing)}"))
+    if ann.get("accuracy"):
+        correct, total = ann["accuracy"]["correct"], ann["accuracy"]["total"]
+        found.append(("", f"its accuracy: {percent(correct, total)} ({correct:,} of {total:,})"))
+    if opinion := ann.get("second_opinion"):
+        found.append(("", _opinion(opinion, "its dense MACs")))
+    elif ann.get("second_opinion_missing"):
+        found.append(("", f"no second opinion: {ann['second_opinion_missing']}"))
+    return found
+
+
 def _both_countings(document: Document) -> list[Fact]:
     """What a published ratio comes down to; only networks of such a claim have these keys."""
     both = document.get("both_countings")
@@ -268,14 +295,18 @@ def _second_opinion(document: Document) -> list[Fact]:
     opinion = document.get("second_opinion")
     if opinion is None:
         return [("second opinion", f"none: {document.get('second_opinion_missing') or 'not asked for'}")]
+    return [("second opinion", _opinion(opinion, "dense MACs of the twin"))]
+
+
+def _opinion(opinion: dict[str, Any], what: str) -> str:
     if opinion["agrees"]:
-        return [("second opinion", f"dense MACs of the twin agree with fvcore: {opinion['ours']:,}")]
+        return f"{what} agree with fvcore: {opinion['ours']:,}"
     differ = "; ".join(
         f"{row['family']} {row['ours']:,} here, {row['fvcore']:,} by fvcore ({row['explanation']})"
         for row in opinion["rows"]
         if row["ours"] != row["fvcore"]
     )
-    return [("second opinion", f"dense MACs of the twin differ from fvcore: {differ}")]
+    return f"{what} differ from fvcore: {differ}"
 
 
 def _certificate(document: Document) -> Fact:
@@ -324,6 +355,7 @@ def _hardware(document: Document) -> list[Fact]:
             f"method {document.get('method', '')}",
         )
     ]
+    found += _evidence(hardware.get("energy_pj", {}))
     within: dict[str, list[str]] = {}
     for part, action in hardware.get("included", {}).items():
         within.setdefault(action, []).append(part)
@@ -333,3 +365,13 @@ def _hardware(document: Document) -> list[Fact]:
         if key in used:
             found.append(("source", ", ".join(str(part) for part in (source["citation"], source.get("url")) if part)))
     return found
+
+
+def _evidence(prices: Mapping[str, Any]) -> list[Fact]:
+    """Which prices were measured and which were not, where any was: one total may hold both, and must say so."""
+    grades: dict[str, list[str]] = {}
+    for action, price in prices.items():
+        grades.setdefault(str(price.get("evidence")), []).append(action)
+    if "measured" not in grades:
+        return []
+    return [("prices", "; ".join(f"{grade}: {', '.join(actions)}" for grade, actions in grades.items()))]

@@ -28,6 +28,7 @@ TEXT = Kind(lambda value: isinstance(value, str), "text")
 TEXTS = Kind(lambda value: isinstance(value, list) and all(isinstance(each, str) for each in value), "a list of texts")
 FLAG = Kind(lambda value: isinstance(value, bool), "true or false")
 WHOLE = Kind(_is_whole, "an integer >= 0")
+WHOLES = Kind(lambda value: isinstance(value, (list, tuple)) and all(map(_is_whole, value)), "a list of integers >= 0")
 COUNT = Kind(lambda value: _is_whole(value) and value > 0, "an integer >= 1")
 SHARE = Kind(lambda value: _is_number(value) and value >= 0, "a number >= 0")
 ENERGY = Kind(SHARE.fits, "a number >= 0 in pJ")
@@ -54,6 +55,7 @@ ROW: Fields = {
     **dict.fromkeys(("adds", "muls", "compares", "specials"), WHOLE),
     **dict.fromkeys(("mac_pj", "ac_pj", "neuron_pj", "other_pj", "energy_pj"), ENERGY),
 }
+NEURON: Fields = {"name": TEXT, "updates": WHOLE, "spikes_per_step": WHOLES}
 TOTALS: Fields = {"energy_pj": ENERGY, "energy_upper_pj": ENERGY, "energy_per_inference_pj": ENERGY}
 DISTRIBUTION: Fields = {
     "samples": COUNT,
@@ -106,6 +108,12 @@ LATENCY: Fields = {
     "assumptions": TEXTS,
 }
 LATENCY_ROW: Fields = {**TIMES, "name": TEXT, "passes": _or_null(WHOLE), "note": _or_null(TEXT)}
+THROUGHPUT: Fields = {
+    "batch": COUNT,
+    "cycles": _or_null(WHOLE),
+    **dict.fromkeys(("seconds", "inferences_per_second", "gain"), _or_null(SHARE)),
+    "missing": _or_null(TEXT),
+}
 
 MEMORY: Fields = {"assumptions": TEXTS}
 MEMORY_ROW: Fields = {
@@ -136,19 +144,50 @@ CHEAPER: Fields = {
     **dict.fromkeys(("ratio_low", "ratio_high"), _or_null(SHARE)),
 }
 
+QUANTISED: Fields = {"bits": COUNT, "levels": COUNT, "clipped_share": SHARE, "note": TEXT}
+STEP: Fields = {"name": TEXT, "step": SHARE, "top": SHARE, "clipped": WHOLE, "positive": WHOLE}
+ANN: Fields = {"name": TEXT}
+OUTCOME = Kind(
+    lambda value: value in ("below", "always", "never", "unrelated", "unknown"),
+    "one of below, always, never, unrelated, unknown",
+)
+CROSSED: Fields = {"baseline": TEXT, "outcome": OUTCOME, "note": _or_null(TEXT), "snn_energy_pj": ENERGY}
+CROSSOVER: Fields = {
+    **CROSSED,
+    "ann_energy_pj": ENERGY,
+    **dict.fromkeys(("ratio", "scale", "mean_rate", "crossover_mean_rate"), _or_null(SHARE)),
+}
+CROSSOVER_LAYER: Fields = {
+    **CROSSED,
+    **dict.fromkeys(("layer", "operand"), TEXT),
+    "neuron": _or_null(TEXT),
+    "rate": SHARE,
+    "ann_energy_pj": _or_null(ENERGY),
+    **dict.fromkeys(("crossover_rate", "margin"), _or_null(SHARE)),
+    "curve_pj": Kind(
+        lambda value: isinstance(value, list) and len(value) == 3 and all(ENERGY.fits(each) for each in value),
+        "three numbers >= 0 in pJ",
+    ),
+}
+
 OPTIONAL: Mapping[str, Fields] = {
     "memory": MEMORY,
     "uncertainty": UNCERTAINTY,
     "latency": LATENCY,
+    "throughput": THROUGHPUT,
     "distribution": DISTRIBUTION,
     "stopping": STOPPING,
     "accuracy": ACCURACY,
     "second_opinion": OPINION,
     "both_countings": BOTH_COUNTINGS,
+    "quantised": QUANTISED,
+    "ann": ANN,
+    "crossover": {},
 }
 """Objects that may be null or missing."""
 
 LISTS: Mapping[tuple[str, ...], Fields] = {
+    ("neurons",): NEURON,
     ("unpriced",): UNPRICED,
     ("comparison",): COMPARISON,
     ("latency", "rows"): LATENCY_ROW,
@@ -156,12 +195,18 @@ LISTS: Mapping[tuple[str, ...], Fields] = {
     ("memory", "levels"): MEMORY_LEVEL,
     ("uncertainty", "tornado"): TORNADO,
     ("uncertainty", "cheaper"): CHEAPER,
+    ("uncertainty", "against"): {**CHEAPER, "baseline": TEXT},
     ("second_opinion", "rows"): OPINION_ROW,
+    ("quantised", "steps"): STEP,
+    ("crossover", "baselines"): CROSSOVER,
+    ("crossover", "layers"): CROSSOVER_LAYER,
     ("coverage", "counted"): OPERATOR,
     ("coverage", "free"): OPERATOR,
     ("coverage", "uncounted"): UNCOUNTED,
 }
 """Lists of objects, by the keys that lead to them; a list right in the document may be missing."""
+MAY_BE_MISSING = (("uncertainty", "against"),)
+"""Lists inside an object that older reports lack."""
 
 
 def misfit(document: Mapping[str, Any]) -> str | None:
@@ -190,7 +235,8 @@ def _misfits(document: Mapping[str, Any]) -> Iterator[str]:
             yield from _wrong(inner, fields, f"{key}.")
     for path, fields in LISTS.items():
         holder = document if len(path) == 1 else document.get(path[0])
-        if holder is not None and (len(path) > 1 or path[0] in holder):
+        required = len(path) > 1 and path not in MAY_BE_MISSING
+        if holder is not None and (required or path[-1] in holder):
             yield from _wrong_items(holder.get(path[-1]), fields, ".".join(path))
     yield from _wrong({"never_called": [], **document["coverage"]}, {"never_called": TEXTS}, "coverage.")
 

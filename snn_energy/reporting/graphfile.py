@@ -14,12 +14,18 @@ from snn_energy.models import InputSpec
 if TYPE_CHECKING:
     from snn_energy.counting.skeleton import Graph
 
+NIR_SUFFIX = ".nir"
 GRAPH_SUFFIXES = (ONNX_SUFFIX, PROGRAM_SUFFIX)
 
 
 def is_graph_file(name: str) -> bool:
     """True for the name of a file that holds a graph."""
     return Path(name).suffix.lower() in GRAPH_SUFFIXES
+
+
+def is_nir_file(name: str) -> bool:
+    """True for the name of a file that holds a NIR graph."""
+    return Path(name).suffix.lower() == NIR_SUFFIX
 
 
 def load_graph(path: str | Path, *, trust: bool = False) -> Graph:

@@ -33,10 +33,17 @@ REPORTS_ON_OWN_DATA = ("cifar10-pure-cnn", "cifar10-vgg")
 TERMINAL_WIDTH = 80
 """Columns of the text that `snn-energy profile` prints, for the README."""
 
+FIGURES = ("breakdown", "comparison", "crossover", "rates")
+"""Kinds of figures beside that of the layers."""
+
 RENDERERS: dict[str, Callable[[Document], str | bytes]] = {
     **{suffix: FORMATS[suffix] for suffix in ("json", "md", "csv")},
+    "tex": FORMATS["latex"],
+    "bib": FORMATS["bibtex"],
+    "methods.txt": FORMATS["methods"],
     "txt": lambda document: terminal_text(document, TERMINAL_WIDTH),
     "svg": lambda document: draw(document, "layers", "svg"),
+    **{f"{kind}.svg": lambda document, kind=kind: draw(document, kind, "svg") for kind in FIGURES},  # type: ignore[misc]
 }
 """Suffix -> what makes the file."""
 
@@ -44,6 +51,8 @@ RENDERERS: dict[str, Callable[[Document], str | bytes]] = {
 def render(document: Document, stem: str) -> Iterator[tuple[str, bytes]]:
     """All files of one report: their names and contents."""
     for suffix, renderer in RENDERERS.items():
+        if suffix == "crossover.svg" and not document.get("crossover"):
+            continue
         content = renderer(document)
         yield f"{stem}.{suffix}", content.encode() if isinstance(content, str) else content
 

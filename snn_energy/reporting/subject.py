@@ -121,6 +121,9 @@ class Subject:
             assert isinstance(self.images, EncodedSet)
             return moved(self.images.still(batch_size, self.spec))
 
+        if device is not None and options.get("ann") is not None:
+            name, ann = options["ann"]
+            options["ann"] = name, ann.to(device)
         assessment = assess(
             self.model if device is None or isinstance(self.model, Graph) else self.model.to(device),
             batches,
@@ -198,6 +201,42 @@ def graph_subject(path: str, data: DataRequest, *, trust: bool = False) -> Subje
     )
 
 
+def nir_subject(
+    path: str,
+    data: DataRequest,
+    *,
+    convention: str | None = None,
+    dt: float | None = None,
+    time_steps: int | None = None,
+) -> Subject:
+    """A NIR graph: a .nir file; `convention`, `dt` and `time_steps` as in `nirgraph.load_nir`.
+
+    Raises:
+        UsageError: no data are named, or options that NIR does not know.
+        DataError: a file that cannot be used.
+    """
+    from snn_energy.nirgraph import load_nir
+
+    network = load_nir(path, convention=convention, dt=dt, time_steps=time_steps)
+    network.layout = data.layout
+    spec = written_input(network.properties, path)
+    source = data.source or network.properties.get("snn_energy.dataset")
+    if source is None:
+        raise UsageError(f"{path} needs --data: a data set ({', '.join(source_names())}), file or folder")
+    wanted = None if data.image_size is None else _parse_size(data.image_size)
+    shape = wanted if spec is None else spec.shape
+    resize = data.resize or wanted is not None
+    images, describe = _load(data, source, shape, written_classes(network.properties), resize=resize)
+    return Subject(
+        model=network.eval(),
+        name=Path(path).name,
+        checkpoint=Path(path).name,
+        images=images,
+        spec=spec,
+        describe=describe,
+    )
+
+
 def factory_subject(
     factory: str,
     data: DataRequest,
@@ -233,6 +272,20 @@ def factory_subject(
         spec=None,
         describe=describe,
     )
+
+
+def built_ann(factory: str, *, weights: str | None = None, seed: int = 0) -> nn.Module:
+    """An ANN to compare with: `package.module:factory`, with a state dict or with weights drawn with `seed`.
+
+    Raises:
+        UsageError: the factory is not found, fails, or makes no module.
+        CheckpointError: weights that cannot be used.
+    """
+    torch.manual_seed(checked_seed(seed))
+    model = _build(factory, {}, "--ann")
+    if weights is not None:
+        _load_weights(model, Path(weights), factory, "--ann")
+    return model.eval()
 
 
 def _load(
@@ -303,23 +356,24 @@ def _parse_arguments(text: str | None) -> Mapping[str, Any]:
     return value
 
 
-def _build(factory: str, arguments: Mapping[str, Any]) -> nn.Module:
-    function = _find_factory(factory)
+def _build(factory: str, arguments: Mapping[str, Any], option: str = "--model") -> nn.Module:
+    function = _find_factory(factory, option)
     try:
         model = function(**arguments)
     except FACTORY_ERRORS as problem:
         raise UsageError(
-            f"--model {factory} failed ({named_line(problem)}); check its arguments (--model-args)"
+            f"{option} {factory} failed ({named_line(problem)}); "
+            + ("check its arguments (--model-args)" if option == "--model" else "it is called without arguments")
         ) from problem
     if not isinstance(model, nn.Module):
-        raise UsageError(f"--model {factory} must make a torch.nn.Module (got {type(model).__name__})")
+        raise UsageError(f"{option} {factory} must make a torch.nn.Module (got {type(model).__name__})")
     return model
 
 
-def _find_factory(factory: str) -> Callable[..., Any]:
+def _find_factory(factory: str, option: str) -> Callable[..., Any]:
     module_name, _, function_name = factory.partition(":")
     if not module_name or not function_name:
-        raise UsageError(f"--model must be package.module:factory (got {factory!r})")
+        raise UsageError(f"{option} must be package.module:factory (got {factory!r})")
     here = os.getcwd()  # noqa: PTH109 (sys.path holds text)
     if here not in sys.path:
         sys.path.insert(0, here)  # as `python -m` does
@@ -327,7 +381,7 @@ def _find_factory(factory: str) -> Callable[..., Any]:
         module = importlib.import_module(module_name)
     except (SyntaxError, *FACTORY_ERRORS) as problem:
         raise UsageError(
-            f"--model {factory}: cannot import {module_name} ({named_line(problem)}); "
+            f"{option} {factory}: cannot import {module_name} ({named_line(problem)}); "
             "run the command in the folder that holds it"
         ) from problem
     found: Any = module
@@ -335,12 +389,13 @@ def _find_factory(factory: str) -> Callable[..., Any]:
         found = getattr(found, part, None)
     if not callable(found):
         names = [name for name, value in vars(module).items() if callable(value) and not name.startswith("_")]
-        raise UsageError(f"--model {factory}: {unknown('factory', function_name, names)}")
+        raise UsageError(f"{option} {factory}: {unknown('factory', function_name, names)}")
     return found  # type: ignore[no-any-return]
 
 
-def _load_weights(model: nn.Module, path: Path, factory: str) -> None:
+def _load_weights(model: nn.Module, path: Path, factory: str, option: str = "--model") -> None:
     """Give the network its weights after every name and shape has been compared."""
     state = load_state_dict_file(path)
-    refuse_misfit(path, state, model.state_dict(), factory, "give the state dict of this network", "check --model-args")
+    of, shapes = ("network", "check --model-args") if option == "--model" else ("ANN", "check what its factory makes")
+    refuse_misfit(path, state, model.state_dict(), factory, f"give the state dict of this {of}", shapes)
     model.load_state_dict(state)

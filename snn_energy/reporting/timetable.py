@@ -80,7 +80,33 @@ def latency_facts(document: Document) -> Iterator[Fact]:
         with_static = " (static power included)" if latency["static_pj"] is not None else ""
         least = _least(document)
         yield "energy x delay", f"{least}{latency['energy_delay_pj_s'] * 1e-12:.4g} J s per inference{with_static}"
+    yield from _throughput(document)
     yield from _against_the_twin(latency, document)
+
+
+def _throughput(document: Document) -> Iterator[Fact]:
+    """Several inferences together, where a report was asked for them."""
+    found = document.get("throughput")
+    if not found:
+        return
+    text = f"{found['batch']:,} inferences together: "
+    if found["cycles"] is None and found["seconds"] is None:
+        yield "throughput", f"{text}unknown ({found['missing']})"
+        return
+    text += " = ".join(
+        part
+        for part, known in (
+            (f"{found['cycles'] or 0:,} cycles", found["cycles"] is not None),
+            (duration(found["seconds"] or 0.0), found["seconds"] is not None),
+        )
+        if known
+    )
+    if found["inferences_per_second"] is not None:
+        rate = found["inferences_per_second"]
+        text += f", {rate:,.0f} inferences per second" if rate >= 1000 else f", {rate:.4g} inferences per second"
+    if found["gain"] is not None:
+        text += f", {ratio(found['gain'])} times one after another"
+    yield "throughput", text
 
 
 def _against_the_twin(latency: dict[str, Any], document: Document) -> Iterator[Fact]:

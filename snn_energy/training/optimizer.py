@@ -12,12 +12,14 @@ from snn_energy.training.recipe import Recipe
 
 
 def make_optimizer(recipe: Recipe, model: nn.Module) -> torch.optim.Optimizer:
-    """Return the optimizer of `model`: tensors with more than one axis decay; biases, norms and thresholds do not.
+    """Return the optimizer of `model`: tensors with more than one axis decay; biases, norms and thresholds do not;
+    what the network froze is left alone.
 
     The learning rate is set before every step by the loop (see `schedule`).
     """
-    weights = [p for p in model.parameters() if p.dim() > 1]
-    others = [p for p in model.parameters() if p.dim() <= 1]
+    trained = [p for p in model.parameters() if p.requires_grad]
+    weights = [p for p in trained if p.dim() > 1]
+    others = [p for p in trained if p.dim() <= 1]
     groups = [
         {"params": weights, "weight_decay": recipe.weight_decay},
         {"params": others, "weight_decay": 0.0},

@@ -326,10 +326,11 @@ class Study:
         if run.layer == ALL:
             return other.energy_per_inference_pj
         name = "" if run.layer == "(model)" else run.layer
+        instead = {row.name: row for row in other.rows if row.part == "synapses"}
         total = 0.0
-        for row, instead in zip(report.rows, other.rows, strict=True):
+        for row in report.rows:
             rounded_here = row.part == "synapses" and self._owner(row.name) == name
-            total += (instead if rounded_here else row).energy_pj
+            total += (instead[row.name] if rounded_here else row).energy_pj
         return total / facts.samples
 
 

@@ -260,3 +260,19 @@ def test_profile_compares_with_memory_and_says_how_sure(run):
         report["comparison"][0]["ann_energy_per_inference_pj"]
         == report["baseline"]["totals"]["energy_per_inference_pj"]
     )
+
+
+def test_a_batch_on_hardware_that_states_timing(run):
+    alone = run("price", "t.json", "--hardware", "sata-sim-int8", "--json")
+    result = run("price", "t.json", "--hardware", "sata-sim-int8", "--json", "--batch", 16)
+    assert result.exit_code == 0, result.stderr
+    found = json.loads(result.stdout)
+    together = found.pop("throughput")
+    assert found == json.loads(alone.stdout)
+    cycles = found["latency"]["cycles"]
+    assert cycles < together["cycles"] < 16 * cycles
+    assert together["gain"] == pytest.approx(16 * cycles / together["cycles"])
+    assert "16 inferences together" in run("price", "t.json", "--hardware", "sata-sim-int8", "--batch", 16).stdout
+    refused = run("price", "t.json", "--batch", 16)
+    assert (refused.exit_code, refused.stdout) == (2, "")
+    assert refused.stderr.startswith('error: throughput: hardware "horowitz-45nm-fp32" states no timing')

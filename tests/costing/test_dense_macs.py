@@ -96,6 +96,33 @@ def mobilenet_v2():
     return nn.Sequential(*layers, conv(c, 1280, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(1280, 1000))
 
 
+class Block(nn.Module):
+    """Self-attention and a perceptron of four times the width; norms and additions cost no MACs and are left out."""
+
+    def __init__(self, width, heads):
+        super().__init__()
+        self.heads = heads
+        self.qkv, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
+        self.mlp = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
+
+    def forward(self, x):
+        q, k, v = self.qkv(x).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        return self.mlp(self.out((q @ k.mT @ v).transpose(1, 2).flatten(2)))
+
+
+class Vit(nn.Module):
+    """Patches of 16 x 16 and a class token through twelve blocks."""
+
+    def __init__(self, width, heads):
+        super().__init__()
+        self.patches = nn.Conv2d(3, width, 16, 16)
+        self.blocks, self.head = nn.Sequential(*(Block(width, heads) for _ in range(12))), nn.Linear(width, 1000)
+
+    def forward(self, x):
+        x = self.patches(x).flatten(2).mT
+        return self.head(self.blocks(torch.cat([x[:, :1], x], 1))[:, 0])
+
+
 BUILDERS = {
     "resnet18": lambda: resnet(basic, (2, 2, 2, 2)),
     "resnet34": lambda: resnet(basic, (3, 4, 6, 3)),
@@ -103,6 +130,8 @@ BUILDERS = {
     "resnet101": lambda: resnet(bottleneck, (3, 4, 23, 3)),
     "resnet152": lambda: resnet(bottleneck, (3, 8, 36, 3)),
     "mobilenet_v2": mobilenet_v2,
+    "deit_tiny_patch16_224": lambda: Vit(192, 3),
+    **{f"vit_base_patch16_{size}": lambda: Vit(768, 12) for size in (224, 384)},
     **{f"vgg{depth}": lambda depth=depth: vgg(depth, 25088, 4096, 4096, 1000) for depth in (11, 13, 16)},
     **{f"resnet{depth}_cifar": lambda depth=depth: resnet_cifar(depth) for depth in (20, 32, 44, 56)},
     **{f"vgg{depth}_bn_cifar": lambda depth=depth: vgg(depth, 512, 512, 512, 10) for depth in (13, 16, 19)},

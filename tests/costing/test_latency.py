@@ -17,9 +17,10 @@ import snn_energy as se
 from snn_energy.costing.timing.estimate import latency_of
 from snn_energy.costing.timing.pipelining import lockstep, slots
 from snn_energy.costing.timing.stages import stages_of
+from snn_energy.costing.timing.throughput import throughput_of
 from snn_energy.counting.counts import MIXED, Coverage, LayerCounts, NeuronCounts, OperatorRecord, Trace
 from snn_energy.errors import TraceError, UsageError
-from snn_energy.hardware import parse_hardware
+from snn_energy.hardware import load_hardware, parse_hardware
 from snn_energy.models.neurons import IF, LIF
 
 N_IN, N_OUT = 7, 5
@@ -304,29 +305,39 @@ def test_no_clock_no_seconds_no_product():
 
 
 class Attention(nn.Module):
-    def __init__(self) -> None:
+    """[3 4] x [4 3] as one product, or row by row with ever more columns: 1 + 2 + 3 of them."""
+
+    def __init__(self, growing: bool) -> None:
         super().__init__()
-        self.first = nn.Linear(4, 4)
+        self.first, self.growing = nn.Linear(4, 4), growing
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         y = self.first(x)
-        return y @ y.transpose(1, 2)
+        rows = [(y[:, i : i + 1], y[:, : i + 1]) for i in range(3)] if self.growing else [(y, y)]
+        return torch.cat([(a @ b.transpose(1, 2)).flatten(1) for a, b in rows], 1)
+
+
+def test_a_product_of_activations_takes_the_time_of_its_matrices():
+    """[3 4] x [4 3] on 4 x 4 units, sums staying: 4 + 4 + 4 - 2 cycles, counted from 0."""
+    found = latency(se.trace(Attention(False), torch.rand(2, 3, 4)), SYSTOLIC)
+    assert [row.cycles for row in found.rows] == [9, 9]
+    assert (found.cycles_low, found.cycles, found.cycles_high) == (18, 18, 18)
 
 
 def test_a_layer_of_unknown_time_leaves_a_lower_bound():
-    """[3 4] x [4 3] for 2 samples: 36 MACs each on 16 units take 3 cycles at least."""
-    trace = se.trace(Attention(), torch.rand(2, 3, 4))
+    """[1 4] x [4 1], [4 2], [4 3] for 2 samples: 24 MACs each on 16 units take 2 cycles at least."""
+    trace = se.trace(Attention(True), torch.rand(2, 3, 4))
     found = latency(trace, SYSTOLIC)
     first, product = found.rows
-    assert (first.cycles, product.cycles, product.cycles_low, product.cycles_high) == (4 + 4 + 4 - 3, None, 3, None)
-    assert (found.cycles, found.cycles_low, found.cycles_high) == (None, 9 + 3, None)
+    assert (first.cycles, product.cycles, product.cycles_low, product.cycles_high) == (4 + 4 + 4 - 3, None, 2, None)
+    assert (found.cycles, found.cycles_low, found.cycles_high) == (None, 9 + 2, None)
     assert found.bottleneck is None
-    assert found.cycles_missing.startswith("matmul: the sizes of a product of two data operands are not in the trace")
+    assert found.cycles_missing.startswith("matmul: its products differ in size")
     assert found.seconds_missing == found.cycles_missing
     report = se.price(trace, hardware({**SYSTOLIC, "clock_mhz": 1}))
     assert report.latency_cycles is None
     assert report.energy_delay_pj_s is None
-    assert latency(trace, EVENTS).cycles == 12 + 9 + 3  # events are known: 48 and 36 of them, four a cycle; a barrier
+    assert latency(trace, EVENTS).cycles == 12 + 6 + 3  # events are known: 48 and 24 of them, four a cycle; a barrier
 
 
 def test_uncounted_work_leaves_no_upper_bound():
@@ -421,6 +432,21 @@ def test_stages():
     ]  # fmt: skip
     alone = Trace(neurons=(neuron("x", 2),))
     assert [(s.name, s.layer) for s in stages_of(alone)] == [("x", None)]
+
+
+def test_throughput_by_hand():
+    """64 rows of one product, not 64 products: [64 6] x [6 5] is 32 fills of 4 x 4 units, [64 5] x [5 4] 3 x 16."""
+    trace = traced()
+    many = throughput_of(trace, hardware({**SYSTOLIC, "clock_mhz": 1}), 64)
+    together = (32 * (4 + 4 + 6 - 2) - 1) + 3 * (16 * (4 + 4 + 5 - 2) - 1)
+    assert (many.batch, many.cycles, many.seconds) == (64, together, together / 10**6)
+    assert many.inferences_per_second == pytest.approx(64 / together * 10**6)
+    assert many.gain == pytest.approx(64 * (23 + 30) / together)
+    alone = throughput_of(trace, hardware(EVENTS), 7)
+    assert (alone.gain, alone.seconds, alone.missing) == (1.0, None, "the profile states no clock")
+    assert throughput_of(trace, hardware(STEPS), 7).gain > 1  # one stage takes the next inference while others drain
+    with pytest.raises(UsageError, match='hardware "horowitz-45nm-fp32" states no timing'):
+        throughput_of(trace, load_hardware("horowitz-45nm-fp32"), 7)
 
 
 @pytest.mark.parametrize("table", [SYSTOLIC, EVENTS, {**EVENTS, "schedule": "pipelined"}, STEPS])

@@ -16,7 +16,7 @@ How strong each check is:
 | per_compute_breakdown        |                                         | alone                                 |
 
 Rows of status "known_inconsistent" are documented: the published number does not follow from the published inputs, and
-the test says by how much.
+the test says by how much. Rows of status "not_recomputable" say under `missing` what would be needed.
 """
 
 from __future__ import annotations
@@ -83,6 +83,27 @@ def simple_mj(case):
     macs, synops = (round(case["inputs"][key] * 10**9) for key in ("gmacs", "gsops"))
     trace = se.Trace(layers=(layer("first", macs), layer("rest", synops, 1)), samples=1, time_steps=1)
     return float(account(trace, "rate-flops", priced(case)).energy_pj) / PER_MJ
+
+
+def test_every_row_is_checked_or_says_what_is_missing():
+    checked = {mark.args[1][0]["formula"] for test in globals().values() for mark in getattr(test, "pytestmark", ())}
+    assert {case["status"] for case in CASES} == {"recomputable", "known_inconsistent", "not_recomputable"}
+    assert len({case["id"] for case in CASES}) == len(CASES)
+    for case in CASES:
+        if case["status"] == "not_recomputable":
+            assert len(case["missing"].split()) > 4, case["id"]
+        else:
+            assert "missing" not in case
+            assert case["formula"] in checked | {"arch_macs"}, case["id"]  # the latter in test_dense_macs.py
+
+
+def test_operations_that_cannot_all_be_accumulates():
+    """FWformer prints fewer mJ than its operations cost as accumulates, the least that they can be."""
+    (case,) = [case for case in CASES if case["id"] == "reference_fwformer"]
+    rows = [row for data in case["expected"].values() for row in data.values()]
+    assert len(rows) == 12
+    accumulate = FP32.energy_pj["ac"].value_pj
+    assert all(operations_g * accumulate > energy_mj for operations_g, energy_mj in rows)
 
 
 @cases("simple_mac_ac")

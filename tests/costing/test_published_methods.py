@@ -354,6 +354,22 @@ def test_price_takes_every_complete_method(trace, method):
     json.loads(report.to_json())
 
 
+MEMORY_PARTS = ("inputs and outputs", "weights", "potentials")
+
+
+@pytest.mark.parametrize("method", ["lemaire-2022", "spikingjelly-simple", "arithmetic+memory", "syops", "arithmetic"])
+def test_memory_is_a_component_of_its_own(trace, method):
+    found, report = account(trace, method, FP32), se.price(trace, FP32, method)
+    moved = float(sum(found.part(name)[1] for name in MEMORY_PARTS) * found.samples)
+    assert report.components_pj.get("memory", 0.0) == pytest.approx(moved, rel=1e-12)
+    assert (
+        ("memory" in report.components_pj)
+        is ("memory_pj" in report.to_frame())
+        is (method not in ("syops", "arithmetic"))
+    )
+    assert (moved > 0) is ("memory" in report.components_pj)
+
+
 @pytest.mark.parametrize("method", ["sata-sim", "yan-2024", "bit-budget", "dampfhoffer-2022"])
 def test_price_refuses_what_is_not_whole(trace, method):
     with pytest.raises(UsageError, match="unknown method"):

@@ -169,6 +169,49 @@ def test_products_of_two_data_operands_whose_sizes_are_recorded():
     assert layer_cycles(found, array(4, 4, over_time="unroll"), batch=2) == 2 * 4 * one
 
 
+class Attention(nn.Module):
+    """Spiking self-attention without a softmax: [n d] x [d n], then [n n] x [n d], for each head and time step."""
+
+    def __init__(self, heads: int, stacked: bool) -> None:
+        super().__init__()
+        self.heads, self.stacked = heads, stacked
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        steps = x.transpose(0, 1)  # [T b n c]
+        return self.one(steps) if self.stacked else torch.stack([self.one(step) for step in steps])
+
+    def one(self, x: torch.Tensor) -> torch.Tensor:
+        q = x.unflatten(-1, (self.heads, -1)).transpose(-2, -3)
+        return q @ q.transpose(-1, -2) @ (q > 0.5).to(q.dtype)
+
+
+@pytest.mark.parametrize("stacked", [False, True])
+@pytest.mark.parametrize("samples", [1, 3])
+def test_products_of_attention(samples, stacked):
+    """T = 2, 5 tokens of 12 channels in 4 heads: [5 3] x [3 5] and [5 5] x [5 3], 8 of each for a sample."""
+    trace = se.trace(Attention(4, stacked), torch.rand(samples, 2, 5, 12), time_steps=2)
+    sizes = [(5, 5, 3), (5, 3, 5)]
+    found = [product_of(layer, trace.samples, 2) for layer in trace.layers]
+    assert found == [Product(m=m, n=n, k=k, copies=4, passes=2, shared=False) for m, n, k in sizes]
+    for one, (m, n, k) in zip(found, sizes, strict=True):
+        for dataflow in SIMULATIONS:
+            drawn = [[[1] * columns for _ in range(rows)] for rows, columns in ((m, k), (k, n))]
+            _, cycles = SIMULATIONS[dataflow](*drawn, 4, 3)
+            for over_time in ("repeat", "fold"):  # nothing is shared: steps do not become rows of one product
+                assert layer_cycles(one, array(4, 3, dataflow, over_time)) == 2 * 4 * (cycles - 1)
+            assert layer_cycles(one, array(4, 3, dataflow, "unroll")) == 4 * (cycles - 1)
+            assert layer_cycles(one, array(4, 3, dataflow), batch=5) == 5 * 2 * 4 * (cycles - 1)
+
+
+class Bilinear(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.form = nn.Bilinear(3, 3, 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.form(x, x)
+
+
 class Loop(nn.Module):
     """A layer at each of T time steps, in a loop or with the steps in the batch."""
 
@@ -203,16 +246,20 @@ def test_what_a_record_does_not_tell_is_unknown():
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return self.conv(self.conv(x))
 
-    class Attention(nn.Module):
+    class Growing(nn.Module):
         def forward(self, x: torch.Tensor) -> torch.Tensor:
-            return x @ x.transpose(1, 2)
+            return sum((x[:, :n] @ x[:, :n].transpose(1, 2)).sum() for n in (1, 2))
 
     found = product(Two(), torch.ones(1, 1, 9))
     assert isinstance(found, Unknown)
     assert "geometry" in found.reason
-    found = product(Attention(), torch.ones(1, 3, 4))
+    found = product(Growing(), torch.ones(1, 3, 4))
     assert isinstance(found, Unknown)
-    assert "two data operands" in found.reason
+    assert "differ in size" in found.reason
+    trace = se.trace(Bilinear(), torch.ones(2, 3))
+    found = product_of(trace.layers[0], trace.samples, 1)
+    assert isinstance(found, Unknown)
+    assert "bilinear form" in found.reason
     found = product(nn.Linear(6, 4), torch.ones(2, 6), None)
     assert isinstance(found, Unknown)
     assert "time steps" in found.reason

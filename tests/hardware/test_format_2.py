@@ -58,9 +58,9 @@ def problems(document):
 MEMORY = {"value": 5, "kind": "sram", "access_bits": 64, "scope": "all-in", **WHERE}
 ONE_PROBLEM = [
     ("class", "asic", 'class must be "arithmetic" or "analytic" or "accelerator" or "neuromorphic" or "processor" '
-     '(got "asic")'),
+     'or "calibrated" (got "asic")'),
     ("class", ABSENT, 'class is missing; it must be "arithmetic" or "analytic" or "accelerator" or "neuromorphic" or '
-     '"processor"'),
+     '"processor" or "calibrated"'),
     ("energy_pj/ac/confidence", "sure", 'energy_pj.ac.confidence must be "high" or "medium" or "low" (got "sure")'),
     ("energy_pj/ac/evidence", "scaled", 'energy_pj.ac.evidence must be "stated" or "derived" or "simulated" or '
      '"measured" (got "scaled")'),
@@ -80,7 +80,7 @@ ONE_PROBLEM = [
      "_nj, _s, _ms, _us, _ghz, _mhz, _per_s"),
     ("included/memory", "mac", 'included.memory must be an action that energy_pj prices (got "mac")'),
     ("included/wires", "ac", f"unknown action included.wires; known names: mac, ac, add, mul, compare, special, "
-     f"neuron_update, {', '.join(COVERABLE)}"),
+     f"neuron_update, time_step, inference, {', '.join(COVERABLE)}"),
     ("included/mac", "ac", "included.mac: mac is in unpriced as well; remove one of the two"),
     ("included", {}, "all-in prices need [included]: what they contain, each with the action (memory, routing, "
      "control, leakage, neuron_update)"),

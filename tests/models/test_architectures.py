@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+import snn_energy as se
 from snn_energy.errors import DataError, UsageError
 from snn_energy.models import SEWResNet, SpikingRecurrent, SpikingTransformer, SpikingVGG, build, model_names
 from snn_energy.models.clock import Clock
@@ -120,6 +121,20 @@ def test_vgg_has_its_convolutions(depth: int) -> None:
     convs = sum(9 * a * b for a, b in pairwise((3, *widths)))
     model = SpikingVGG(3, 10, 32, VGG[depth])
     assert parameters(model) == convs + 2 * sum(widths) + 512 * 10 + 10
+
+
+def test_pooling_currents_gives_the_spikes_of_pooling_spikes() -> None:
+    """At T = 1 somebody in a window fires where and only where its largest current reaches the threshold."""
+    stages = [[4], [6, 6]]
+    frame = {"in_channels": 2, "classes": 3, "image_size": 8, "stages": stages, "time_steps": 1, "threshold": 0.1}
+    behind, before = (build("spiking-vgg", **frame, pool_currents=pools).eval() for pools in (False, True))
+    before.load_state_dict(behind.state_dict())
+    x = 3 * torch.randn(8, 2, 8, 8, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(before(x), behind(x))
+    traces = [se.trace(model, x) for model in (behind, before)]
+    assert traces[0].layers[2].spikes == traces[1].layers[2].spikes > 0
+    updates = [[neuron.updates for neuron in trace.neurons] for trace in traces]
+    assert updates == [[8 * 4 * 64, 8 * 6 * 16, 8 * 6 * 16], [8 * 4 * 16, 8 * 6 * 16, 8 * 6 * 4]]
 
 
 def test_the_recurrent_network_has_its_weights() -> None:

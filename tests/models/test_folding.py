@@ -29,6 +29,7 @@ _FRAME = {"in_channels": 2, "classes": 3, "image_size": 8}
 NETWORKS: dict[str, dict[str, Any]] = {
     "spiking-cnn": {**_FRAME, "widths": [4, 6]},
     "spiking-vgg": {**_FRAME, "stages": [[4], [6, 6]]},
+    "spiking-vgg, currents pooled": {**_FRAME, "stages": [[4], [6, 6]], "pool_currents": True},
     "sew-resnet": {**_FRAME, "stages": [[4, 2], [6, 1]], "hidden": 5},
     "spiking-transformer": {
         **_FRAME,
@@ -48,7 +49,7 @@ each_network = pytest.mark.parametrize("name", NETWORKS)
 def network(name: str, seed: int = 0, **more: Any) -> nn.Module:
     """A network whose norms have seen data and whose gains and offsets differ from channel to channel."""
     torch.manual_seed(seed)
-    model = build(name, **{**NETWORKS[name], "time_steps": 2, **more})
+    model = build(name.partition(",")[0], **{**NETWORKS[name], "time_steps": 2, **more})
     norms = [module for module in model.modules() if isinstance(module, _BatchNorm)]
     for norm in norms:
         nn.init.uniform_(norm.weight, 0.5, 2.0)
@@ -102,6 +103,22 @@ def test_folded_equals_unfolded(name: str) -> None:
     assert all(torch.equal(a, b) for a, b in zip(spikes, others, strict=True))
     assert all(0 < layer.mean() < 1 for layer in spikes), "a silent layer would prove nothing"
     assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
+
+
+def test_a_negative_gain_behind_a_pool_is_refused() -> None:
+    model = network("spiking-vgg, currents pooled")
+    with torch.no_grad():
+        model.stages[0][0].norm.weight[1] = -0.5
+    with pytest.raises(UsageError, match=r"fold: stages\.0\.0\.norm stands behind a max pool and has a negative gain"):
+        fold(model)
+
+
+def test_a_negative_gain_before_a_pool_folds() -> None:
+    """The small network pools the spikes behind its neurons: there a gain may have any sign."""
+    model = network("spiking-cnn").double()
+    with torch.no_grad():
+        model.blocks[0].norm.weight[1] = -0.5
+    torch.testing.assert_close(fold(model)(images(8).double()), model(images(8).double()), rtol=1e-10, atol=1e-12)
 
 
 def test_a_folded_weight_by_hand() -> None:

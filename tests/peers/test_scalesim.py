@@ -18,7 +18,7 @@ from torch import nn
 
 import snn_energy
 from snn_energy.costing.timing.matrices import Product, product_of
-from snn_energy.costing.timing.systolic import pass_cycles
+from snn_energy.costing.timing.systolic import layer_cycles, pass_cycles
 from snn_energy.hardware.machines import Systolic
 
 pytestmark = [
@@ -157,6 +157,41 @@ def test_convolutions(tmp_path, conv_products, array, dataflow):
     for product in conv_products:
         assert pass_cycles(product, engine) == sum(next(theirs) for _ in range(product.copies)), product
     assert next(theirs, None) is None
+
+
+class Attention(nn.Module):
+    """Spiking self-attention: queries times keys, then times values, in each head."""
+
+    def __init__(self, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        q, k, v = (x > level for level in (0.3, 0.5, 0.7))
+        q, k, v = (one.float().unflatten(-1, (self.heads, -1)).transpose(-2, -3) for one in (q, k, v))
+        return q @ k.transpose(-1, -2) @ v
+
+
+@pytest.mark.parametrize("array", ARRAYS)
+@pytest.mark.parametrize("dataflow", DATAFLOWS)
+def test_products_of_activations(tmp_path, array, dataflow):
+    """Both products of attention as our traces have them, each head as a matrix product of its own: T = 2."""
+    lines, ours = [], []
+    engine = Systolic(rows=array[0], cols=array[1], dataflow=DATAFLOWS[dataflow], over_time="repeat")
+    for tokens, width, heads in ((5, 12, 4), (16, 8, 1), (9, 34, 2)):
+        trace = snn_energy.trace(Attention(heads), torch.rand(2, 2, tokens, width), time_steps=2)
+        for layer in trace.layers:
+            product = product_of(layer, trace.samples, 2)
+            assert isinstance(product, Product)
+            ours.append(layer_cycles(product, engine))
+            lines.append([f"{product.m}, {product.n}, {product.k},"] * (2 * heads))
+        assert [(len(one), one[0]) for one in lines[-2:]] == [
+            (2 * heads, f"{tokens}, {tokens}, {width // heads},"),
+            (2 * heads, f"{tokens}, {width // heads}, {tokens},"),
+        ]
+    gemms = [f"G{number}, {line}" for number, line in enumerate(line for each in lines for line in each)]
+    theirs = iter(simulated(tmp_path, gemms, array, dataflow, gemm=True))
+    assert ours == [sum(next(theirs) for _ in each) for each in lines]
 
 
 @pytest.mark.parametrize("array", ARRAYS)

@@ -98,10 +98,12 @@ def test_outputs_that_are_no_scores_are_named():
     assert result.accuracy_missing == "the outputs are no class scores [N, classes] (got [3, 2, 6, 6])"
 
 
-def test_progress_counts_the_samples_of_both_passes():
-    steps = []
-    assess(lively_cnn(), digits(), progress=steps.append)
-    assert sum(steps) == 48
+def test_progress_counts_the_samples_of_every_pass():
+    """The network, its twin, and the quantised twin twice: calibrated, then counted."""
+    for options, passes in (({}, 4), ({"quantised": False}, 2), ({"baseline": False}, 1)):
+        steps = []
+        assess(lively_cnn(), digits(), progress=steps.append, **options)
+        assert sum(steps) == 24 * passes
 
 
 def test_a_network_without_neurons_says_why_it_has_no_baseline():

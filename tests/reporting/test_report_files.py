@@ -103,7 +103,9 @@ def every_key(value, path=()):
 
 def test_a_damaged_document_is_refused_or_shown(document):
     """Whatever one key was replaced by, or if it is gone: one line, or a report in every form, never a traceback."""
-    text = json.dumps(document)
+    # One crossover of each kind, and no second report: test_rivals damages those.
+    short = {key: items[:1] for key, items in document["crossover"].items()}
+    text = json.dumps({**document, "quantised": None, "crossover": short})
     for path in every_key(json.loads(text)):
         for wrong in ("gone", None, "x", -1, [3], {"x": 3}):
             bad = json.loads(text)

@@ -72,6 +72,12 @@ def test_the_sentences():
     energy = ((30 + 40) * 0.9 + 10 * (0.9 + 0.9) + 4 * 0.9 + 530) * 1e-12
     assert found["energy x delay"] == f"{energy * 265e-9:.4g} J s per inference (static power included)"
     assert said(CLOCKED, complete=False)["energy x delay"].startswith("at least ")
+    together = {"batch": 64, "cycles": 908, "seconds": 908e-6, "inferences_per_second": 64 / 908e-6, "gain": 3.7357}
+    assert said(CLOCKED, throughput=together)["throughput"] == (
+        "64 inferences together: 908 cycles = 908.000 µs, 70,485 inferences per second, 3.74 times one after another"
+    )
+    unknown = {**dict.fromkeys(together), "batch": 2, "missing": "no sizes"}
+    assert said(CLOCKED, throughput=unknown)["throughput"] == "2 inferences together: unknown (no sizes)"
     bare = said(SYSTOLIC)
     assert bare["latency"] == "43 cycles per inference; no seconds: the profile states no clock; bottleneck: compute"
     assert bare["static power"] == "none: the profile states no static_power_mw"
@@ -91,13 +97,13 @@ def test_bounds_are_told_where_they_differ():
 def test_unknown_times_are_told():
     class Attention(nn.Module):
         def forward(self, x: torch.Tensor) -> torch.Tensor:
-            return x @ x.transpose(1, 2)
+            return sum((x[:, :n] @ x[:, :n].transpose(1, 2)).sum() for n in (1, 3))
 
     report = se.price(se.trace(Attention(), torch.rand(1, 3, 4)), hardware(SYSTOLIC))
     plain = json.loads(report.to_json())
     assert dict(facts(plain))["latency"] == (
-        "unknown (matmul: the sizes of a product of two data operands are not in the trace; all units busy in every "
-        "cycle, it takes at least these), at least 3 cycles"
+        "unknown (matmul: its products differ in size, or the trace was made before sizes of products were recorded; "
+        "all units busy in every cycle, it takes at least these), at least 3 cycles"
     )
     assert timetable(plain).rows == (("matmul", "?", ">= 3"),)
 

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from snn_energy.tuning.figure import draw_front, front_figure
 from snn_energy.tuning.front import Point, pareto_front
 
-UNIT = ("nJ", 1000)
 points = st.lists(
     st.tuples(st.integers(1, 6), st.integers(0, 5), st.sampled_from([5, 10])), min_size=1, max_size=12
 ).map(
@@ -70,37 +67,3 @@ def test_along_the_front_accuracy_is_paid_for():
         ("e", None, ()),
         ("d", "e", ()),
     ]
-
-
-def some(count):
-    return pareto_front(
-        Point(name=f"a-long-name-of-a-checkpoint-{i}.pt", energy_pj=1000.0 * (1 + i), correct=i * i % 17, total=17)
-        for i in range(count)
-    )
-
-
-@pytest.mark.parametrize("suffix", ["png", "svg", "pdf"])
-def test_files_are_the_same_every_time(suffix):
-    content = draw_front(some(5), UNIT, "title", suffix)
-    assert content == draw_front(some(5), UNIT, "title", suffix)
-    assert b"Matplotlib v" not in content
-
-
-@pytest.mark.parametrize("count", [1, 40])
-def test_every_point_is_drawn_where_it_is_and_named(count):
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-
-    placed = some(count)
-    figure = front_figure(placed, UNIT, "title")
-    FigureCanvasAgg(figure).draw()
-    (axes,) = figure.axes
-    markers = [line for line in axes.lines if line.get_linestyle() == "None"]
-    drawn = sorted((float(x), float(y)) for line in markers for x, y in zip(*line.get_data()))
-    expected = sorted((p.point.energy_pj / 1000, 100 * p.point.correct / 17) for p in placed)
-    assert drawn == [pytest.approx(place) for place in expected]
-    key = axes.texts[-1].get_text()
-    assert len(key.splitlines()) == count
-    box = axes.texts[-1].get_window_extent()
-    assert box.y0 >= 0
-    assert box.x1 <= figure.bbox.width
-    assert axes.get_xlabel() == "energy per inference (nJ)"

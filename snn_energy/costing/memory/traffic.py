@@ -152,7 +152,7 @@ def _sizes(layer: LayerCounts, trace: Trace) -> _Sizes:
     columns = elements
     if "kernel" in facts:
         columns = prod(facts["size_in"])
-    elif passes is not None:
+    elif passes is not None and "c_in" in facts:
         columns = prod(facts["c_in"])
     return _Sizes(
         passes=passes,

@@ -21,6 +21,7 @@ PARTS = (
     "weights",
     "potentials",
     "movement",
+    "static",
 )
 """What terms are for, in the order they are printed. "inputs and outputs", "weights" and "potentials" are memory."""
 

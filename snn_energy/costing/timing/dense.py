@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from fractions import Fraction
 
 from snn_energy.costing.timing.matrices import Product, product_of
+from snn_energy.costing.timing.roofline import layer_memory, neuron_memory
 from snn_energy.costing.timing.spans import Span, exactly, in_turn
 from snn_energy.costing.timing.systolic import ceil_div, layer_cycles
-from snn_energy.costing.timing.traffic import layer_bits, neuron_bits
-from snn_energy.costing.timing.work import Row, Task, Work, memory_cycles
+from snn_energy.costing.timing.work import Row, Task, Work
 from snn_energy.counting.counts import MIXED, LayerCounts, NeuronCounts, Trace
 from snn_energy.hardware.machines import Machine, Systolic
 
@@ -55,18 +55,14 @@ def _layer(layer: LayerCounts, machine: Machine, engine: Systolic, task: Task, s
         least = Fraction(ceil_div(macs, at_once))
         compute, passes = Span(least, None, None), None
         note = f"{product.reason}; all units busy in every cycle, it takes at least these"
-    memory = None
-    if machine.memory is not None:
-        reads = 1 if engine.over_time == "fold" else passes or 1  # folded, all time steps are one pass
-        bits = layer_bits(layer, machine.memory, task.samples, reads, outputs=True, batch=task.batch)
-        memory = memory_cycles(bits, machine.memory, machine)
+    reads = 1 if engine.over_time == "fold" else passes or 1  # folded, all time steps are one pass
     return Row(
         name=layer.name,
         part="synapses",
         passes=passes,
         shares=(("compute", compute),),
         compute=compute,
-        memory=memory,
+        memory=layer_memory(layer, machine, task, reads, outputs=True),
         note=note,
     )
 
@@ -77,15 +73,11 @@ def _neuron(neuron: NeuronCounts, machine: Machine, engine: Systolic, task: Task
     passes = neuron.time_steps or 1
     sweep = ceil_div(neuron.updates * task.batch, task.samples * passes * machine.updates_per_cycle)
     compute = exactly(sweep * (1 if engine.over_time == "unroll" else passes))
-    memory = None
-    if machine.memory is not None:
-        bits = neuron_bits(neuron, machine.memory, task.samples, batch=task.batch)
-        memory = memory_cycles(bits, machine.memory, machine)
     return Row(
         name=neuron.name,
         part="neurons",
         passes=passes,
         shares=(("neuron sweep", compute),),
         compute=compute,
-        memory=memory,
+        memory=neuron_memory(neuron, machine, task),
     )

@@ -11,11 +11,11 @@ from fractions import Fraction
 
 from snn_energy.costing.timing.matrices import passes_of
 from snn_energy.costing.timing.pipelining import lockstep, slots
+from snn_energy.costing.timing.roofline import layer_memory, neuron_memory
 from snn_energy.costing.timing.spans import NOTHING, Span, exactly, in_turn, steps_of_work
 from snn_energy.costing.timing.stages import Stage, stages_of
 from snn_energy.costing.timing.systolic import ceil_div
-from snn_energy.costing.timing.traffic import layer_bits, neuron_bits
-from snn_energy.costing.timing.work import Row, Task, Work, memory_cycles
+from snn_energy.costing.timing.work import Row, Task, Work
 from snn_energy.counting.counts import LayerCounts, NeuronCounts, Trace
 from snn_energy.hardware.machines import EventDriven, Machine
 
@@ -89,17 +89,13 @@ def _layer(layer: LayerCounts, machine: Machine, engine: EventDriven, task: Task
     passes = passes_of(layer, task.samples, task.steps)
     one = steps_of_work(synops(layer, task), engine.synops, passes=passes, samples=task.samples)
     compute = one.times(task.batch)
-    memory = None
-    if machine.memory is not None:
-        bits = layer_bits(layer, machine.memory, task.samples, passes, outputs=False, batch=task.batch)
-        memory = memory_cycles(bits, machine.memory, machine)
     return Row(
         name=layer.name,
         part="synapses",
         passes=passes * task.batch,
         shares=(("compute", compute),),
         compute=compute,
-        memory=memory,
+        memory=layer_memory(layer, machine, task, passes, outputs=False),
     )
 
 
@@ -107,17 +103,13 @@ def _neuron(neuron: NeuronCounts, machine: Machine, engine: EventDriven, task: T
     passes = neuron.time_steps or 1
     sweep = ceil_div(neuron.updates, task.samples * passes * engine.updates)
     compute = exactly(sweep * passes * task.batch)
-    memory = None
-    if machine.memory is not None:
-        bits = neuron_bits(neuron, machine.memory, task.samples, batch=task.batch)
-        memory = memory_cycles(bits, machine.memory, machine)
     return Row(
         name=neuron.name,
         part="neurons",
         passes=passes * task.batch,
         shares=(("neuron sweep", compute),),
         compute=compute,
-        memory=memory,
+        memory=neuron_memory(neuron, machine, task),
     )
 
 

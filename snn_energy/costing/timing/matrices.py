@@ -3,7 +3,8 @@
 A convolution becomes a product of its patches with its filters (im2col): M output positions, N filters, K = taps x
 input channels. Its groups are products of their own, as SCALE-Sim runs a depthwise layer ("DP" in its name) as one
 layer for each channel. A transposed convolution is the product of its input positions with all taps (K = input
-channels, N = taps x output channels), whose overlapping results are added up behind the array.
+channels, N = taps x output channels), whose overlapping results are added up behind the array. A product of two
+activations (the scores and the weighted values of attention) is itself: one for each sample, time step and head.
 """
 
 from __future__ import annotations
@@ -52,8 +53,10 @@ def product_of(layer: LayerCounts, samples: int, steps: int | None) -> Product |
             where their number is a multiple; else the layer is taken to run once.
     """
     facts = dict(layer.geometry or ())
+    if layer.partner_values is not None and not facts:
+        return Unknown("its products differ in size, or the trace was made before sizes of products were recorded")
     if layer.partner_values is not None and "m" not in facts:
-        return Unknown("the sizes of a product of two data operands are not in the trace")
+        return Unknown("a bilinear form multiplies two data operands and a weight: it is no product of two matrices")
     if not facts:
         return Unknown("its calls differ in geometry, so that their sizes are not in the trace")
     per_run = _conv(layer.kind, facts) if "kernel" in facts else _pair(facts) if "m" in facts else _linear(facts)

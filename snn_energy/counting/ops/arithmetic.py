@@ -263,9 +263,10 @@ def fractional_max_pool(recorder: Recorder, call: Call) -> None:
 
 @counts("avg_pool1d", "avg_pool2d", "avg_pool3d")
 def average_pool(recorder: Recorder, call: Call) -> None:
-    """k - 1 additions and one multiplication by 1/k for each output."""
+    """k - 1 additions and one multiplication by 1/k for each output; none where the sum is divided by 1."""
     window = _window(call.get(1, "kernel_size"), call)
-    charge(recorder, "avg_pool", (window - 1, 1, 0, 0), call.result.numel())
+    divides = call.get(6, "divisor_override") != 1
+    charge(recorder, "avg_pool" if divides else "sum_pool", (window - 1, int(divides), 0, 0), call.result.numel())
 
 
 @counts("_adaptive_avg_pool2d", "_adaptive_avg_pool3d", "adaptive_avg_pool1d")

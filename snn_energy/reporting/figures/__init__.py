@@ -1,0 +1,1 @@
+"""Figures of reports, one file for each kind; `reporting.plots` lists them."""
