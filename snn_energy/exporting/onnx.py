@@ -22,7 +22,7 @@ from snn_energy.counting.onnxgraph.timed import READOUTS
 from snn_energy.errors import DataError, UsageError
 from snn_energy.exporting import forms
 from snn_energy.exporting.agreement import Agreement, ranks_heard, ranks_of_spikes, verify_onnx
-from snn_energy.exporting.carrying import checked_readout, copied
+from snn_energy.exporting.carrying import copied
 from snn_energy.exporting.converting import LOWEST_OPSET, checked_bytes, converted
 from snn_energy.exporting.failures import ExportError
 from snn_energy.exporting.forms import Call, Timing
@@ -38,6 +38,7 @@ from snn_energy.exporting.metadata import (
 )
 from snn_energy.exporting.scan import as_sequence
 from snn_energy.exporting.sidecar import sidecar_of
+from snn_energy.exporting.stepwise import checked_readout
 from snn_energy.files import write_atomic
 
 if TYPE_CHECKING:
