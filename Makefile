@@ -22,8 +22,9 @@ reports: .venv/installed  ## rebuild the committed reports and the golden files
 	$(BIN)/python -m snn_energy.reporting.rebuild reports
 	$(BIN)/python -m snn_energy.reporting.rebuild tests/golden 256
 
-docs: .venv/installed-test  ## run the notebooks in docs/ anew and write their outputs into them
-	$(BIN)/python docs/build.py
+docs: .venv/installed-test  ## run the notebooks in docs/ and draw the gallery anew
+	$(BIN)/python docs/notebooks.py
+	$(BIN)/python docs/gallery.py
 
 bench: .venv/installed  ## what counting costs on six networks, beside other counters where they are installed
 	$(BIN)/python benchmarks/overhead.py $(ARGS)

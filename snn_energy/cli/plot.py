@@ -26,7 +26,8 @@ def _list_kinds(asked: bool) -> None:
         print_line(line)
     print_line("")
     for name, kind in KINDS.items():
-        print_line(f"snn-energy plot {name} {kind.needs}")
+        files, _, how = kind.needs.partition(", ")
+        print_line(f"snn-energy plot {name} {files}{f'    # {how}' if how else ''}")
     raise typer.Exit
 
 

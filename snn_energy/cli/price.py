@@ -86,12 +86,17 @@ def price_command(
     from snn_energy.hardware import load_hardware
 
     prices = load_hardware(hardware)
-    report = price(_merged(traces), prices, method)
+    trace = _merged(traces)
+    report = price(trace, prices, method)
     document = {**report.to_dict(), **NOT_IN_A_TRACE}
-    if uncertainty:
+    if uncertainty or form == "html":
         from snn_energy.reporting.spread import uncertainty_key
 
         document |= uncertainty_key(report)
+    if form == "html":
+        from snn_energy.reporting.explained import explanation_key
+
+        document |= explanation_key(trace)
     if batch is not None:
         from snn_energy.costing.timing.throughput import throughput_of
 

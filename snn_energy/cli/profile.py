@@ -193,6 +193,7 @@ def profile_command(
       snn-energy profile fashion-cnn
       snn-energy profile fashion-cnn --hardware horowitz-45nm-int8 --json
       snn-energy profile my.pt --data photos/ --resize --output report.md
+      snn-energy profile fashion-cnn --output report.html
       snn-energy profile weights.pt --model my_net:build --data x.npy --layout TN
       snn-energy profile fashion-cnn --encode rate --encode-steps 8 --layout TN
       snn-energy profile --model my_net:build --data nmnist --data-dir N --frames 10 --layout TN
@@ -328,10 +329,14 @@ def profile_command(
             if not speaks:
                 return
             document = assessment.to_dict()
-            if uncertainty:
+            if uncertainty or run.form == "html":
                 from snn_energy.reporting.spread import uncertainty_key
 
                 document |= uncertainty_key(assessment.report, against=assessment.against)
+            if run.form == "html":
+                from snn_energy.reporting.explained import explanation_key
+
+                document |= explanation_key(assessment.report.trace)
             if trace is not None:
                 from snn_energy.counting.tracefile import save_trace
 

@@ -11,7 +11,7 @@ import typer
 
 from snn_energy.cli.console import print_line, progress, stdout_console
 
-FORMAT_NAMES = ("table", "json", "csv", "md", "latex", "bibtex", "methods")
+FORMAT_NAMES = ("table", "json", "csv", "md", "html", "latex", "bibtex", "methods")
 
 FormatOption = Annotated[
     str | None,

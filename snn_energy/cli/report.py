@@ -24,6 +24,14 @@ def report_command(
     format: FormatOption = None,
     json: JsonOption = False,
     output: OutputOption = None,
+    explain: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="With html: what snn-energy explain --json printed of the same network, to be drawn as well.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Show a saved JSON report again, in any form.
 
@@ -37,10 +45,19 @@ def report_command(
       snn-energy report report.json --format bibtex >> paper.bib
       snn-energy report report.json --output report.md
       snn-energy report report.json --crossover
+      snn-energy report report.json --explain explain.json --output report.html
     """
     form = chosen_format(format, json, output)
     check_crossover(crossover, form)
 
+    from snn_energy.errors import UsageError
     from snn_energy.reporting.document import load_document
 
-    deliver(load_document(report), form, output, crossover=crossover)
+    if explain is not None and form != "html":
+        raise UsageError(f"--explain is drawn in HTML alone (got --format {form}); add --format html, or leave it out")
+    document = load_document(report)
+    if explain is not None:
+        from snn_energy.reporting.explained import load_explanation
+
+        document = {**document, "explanation": load_explanation(explain, document)}
+    deliver(document, form, output, crossover=crossover)

@@ -12,6 +12,7 @@ from snn_energy.reporting.bibtex import bibtex
 from snn_energy.reporting.crossover_view import crossover_lines, crossover_markdown
 from snn_energy.reporting.csvtable import csv_table
 from snn_energy.reporting.document import Document
+from snn_energy.reporting.html.page import html_page
 from snn_energy.reporting.latex import latex
 from snn_energy.reporting.markdown import markdown
 from snn_energy.reporting.methods import methods_text
@@ -36,6 +37,7 @@ FORMATS: dict[str, Callable[[Document], str]] = {
     "bibtex": bibtex,
     "methods": methods_text,
     "md": markdown,
+    "html": html_page,
 }
 """Name of a format -> what makes the text of a report in it."""
 

@@ -144,6 +144,48 @@ CHEAPER: Fields = {
     **dict.fromkeys(("ratio_low", "ratio_high"), _or_null(SHARE)),
 }
 
+
+def _are_steps(value: object) -> bool:
+    """Steps of `costing.published_methods.waterfall`, as `Explanation.to_dict` writes them."""
+    pairs = {"count": _is_number, "price_pj": _or_null(SHARE).fits, "rule": _or_null(TEXT).fits}
+    return isinstance(value, list) and all(
+        isinstance(step, dict)
+        and isinstance(step.get("part"), str)
+        and isinstance(step.get("cause"), str)
+        and _is_number(step.get("energy_pj"))
+        and all(
+            isinstance(step.get(key), list) and len(step[key]) == 2 and all(map(fits, step[key]))
+            for key, fits in pairs.items()
+        )
+        for step in value
+    )
+
+
+def _is_waterfall(value: object) -> bool:
+    ends = _or_null(TEXT).fits
+    return (
+        isinstance(value, dict) and ends(value.get("from")) and ends(value.get("to")) and _are_steps(value.get("steps"))
+    )
+
+
+def _are_numbers(value: object) -> bool:
+    return isinstance(value, dict) and all(map(_is_number, value.values()))
+
+
+EXPLANATION: Fields = {
+    "samples": COUNT,
+    "time_steps": _or_null(COUNT),
+    "waterfall": Kind(_is_waterfall, "an object of from, to and steps"),
+}
+EXPLAINED: Fields = {
+    **dict.fromkeys(("method", "title", "citation"), TEXT),
+    **dict.fromkeys(("url", "partial", "refused"), _or_null(TEXT)),
+    "energy_per_inference_pj": _or_null(ENERGY),
+    "ratio_to_lowest": _or_null(SHARE),
+    "counts": Kind(lambda value: isinstance(value, dict), "an object"),
+    "measures_per_inference": Kind(_are_numbers, "an object of numbers"),
+}
+
 QUANTISED: Fields = {"bits": COUNT, "levels": COUNT, "clipped_share": SHARE, "note": TEXT}
 STEP: Fields = {"name": TEXT, "step": SHARE, "top": SHARE, "clipped": WHOLE, "positive": WHOLE}
 ANN: Fields = {"name": TEXT}
@@ -171,6 +213,7 @@ CROSSOVER_LAYER: Fields = {
 }
 
 OPTIONAL: Mapping[str, Fields] = {
+    "explanation": EXPLANATION,
     "memory": MEMORY,
     "uncertainty": UNCERTAINTY,
     "latency": LATENCY,
@@ -188,6 +231,7 @@ OPTIONAL: Mapping[str, Fields] = {
 
 LISTS: Mapping[tuple[str, ...], Fields] = {
     ("neurons",): NEURON,
+    ("explanation", "methods"): EXPLAINED,
     ("unpriced",): UNPRICED,
     ("comparison",): COMPARISON,
     ("latency", "rows"): LATENCY_ROW,

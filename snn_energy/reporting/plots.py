@@ -39,7 +39,7 @@ class Kind:
     reads: Callable[[Path], Document] = load_document
     """Reads and checks one file."""
     needs: str = "report.json"
-    """What the files are, for lists: how they are made, where that is not `profile`."""
+    """The files, for lists; behind a comma how they are made, where plain `profile` does not do it."""
     several: bool = False
 
     def check_number(self, name: str, files: int) -> None:
@@ -65,7 +65,7 @@ KINDS: dict[str, Kind] = {
     "crossover": Kind(
         figure=crossover_figure,
         shows="spike rates at which the SNN costs what its ANN baselines cost",
-        needs="report.json with an ANN baseline",
+        needs="report.json, made with an ANN baseline",
     ),
     "pareto": Kind(
         figure=pareto_figure,

@@ -18,8 +18,10 @@ from snn_energy.files import write_atomic
 from snn_energy.models.checkpoints import load_checkpoint
 from snn_energy.models.zoo import pretrained
 from snn_energy.reporting.document import Document
+from snn_energy.reporting.explained import explanation_key
 from snn_energy.reporting.formats import FORMATS
 from snn_energy.reporting.plots import draw
+from snn_energy.reporting.spread import uncertainty_key
 from snn_energy.reporting.subject import DataRequest, checkpoint_subject
 from snn_energy.reporting.terminal import terminal_text
 from snn_energy.training.data import load_images
@@ -37,7 +39,7 @@ FIGURES = ("breakdown", "comparison", "crossover", "rates")
 """Kinds of figures beside that of the layers."""
 
 RENDERERS: dict[str, Callable[[Document], str | bytes]] = {
-    **{suffix: FORMATS[suffix] for suffix in ("json", "md", "csv")},
+    **{suffix: FORMATS[suffix] for suffix in ("json", "md", "csv", "html")},
     "tex": FORMATS["latex"],
     "bib": FORMATS["bibtex"],
     "methods.txt": FORMATS["methods"],
@@ -47,19 +49,28 @@ RENDERERS: dict[str, Callable[[Document], str | bytes]] = {
 }
 """Suffix -> what makes the file."""
 
+HTML_ALONE = ("uncertainty", "explanation")
+"""Keys that `snn-energy profile` adds for HTML, which has the room to show them."""
+
 
 def render(document: Document, stem: str) -> Iterator[tuple[str, bytes]]:
     """All files of one report: their names and contents."""
+    plain = {key: value for key, value in document.items() if key not in HTML_ALONE}
     for suffix, renderer in RENDERERS.items():
         if suffix == "crossover.svg" and not document.get("crossover"):
             continue
-        content = renderer(document)
+        content = renderer(document if suffix == "html" else plain)
         yield f"{stem}.{suffix}", content.encode() if isinstance(content, str) else content
 
 
 def reference_document(name: str, samples: int | None = None) -> Document:
     """Run the shipped checkpoint `name` on its own test split (its first `samples`) and return its report."""
-    return checkpoint_subject(name, DataRequest(samples=samples)).assess().to_dict()
+    assessment = checkpoint_subject(name, DataRequest(samples=samples)).assess()
+    return {
+        **assessment.to_dict(),
+        **uncertainty_key(assessment.report, against=assessment.against),
+        **explanation_key(assessment.report.trace),
+    }
 
 
 def names_with_data() -> tuple[str, ...]:

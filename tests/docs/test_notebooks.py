@@ -22,7 +22,7 @@ def built(tmp_path_factory):
     pytest.importorskip("nbclient", reason="needs the test extra: nbclient, nbformat, ipykernel")
     folder = tmp_path_factory.mktemp("docs")
     path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
-    command = [sys.executable, str(ROOT / "docs" / "build.py"), str(folder)]
+    command = [sys.executable, str(ROOT / "docs" / "notebooks.py"), str(folder)]
     done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": path})
     assert done.returncode == 0, done.stderr[-2000:]
     return folder

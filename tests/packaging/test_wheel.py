@@ -58,7 +58,12 @@ def programs(wheel, tmp_path_factory):
 
 
 def test_everything_it_needs_is_inside(names):
-    folders = {"profiles": "*.toml", "snn_energy/data": "*", "snn_energy/models/pretrained": "*"}
+    folders = {
+        "profiles": "*.toml",
+        "snn_energy/data": "*",
+        "snn_energy/models/pretrained": "*",
+        "snn_energy/reporting/html": "report.*",
+    }
     for folder, pattern in folders.items():
         files = [path for path in (ROOT / folder).rglob(pattern) if path.is_file()]
         inside = {f"snn_energy/{path.relative_to(ROOT).as_posix().removeprefix('snn_energy/')}" for path in files}

@@ -118,8 +118,9 @@ def test_a_damaged_document_is_refused_or_shown(document):
                 holder[path[-1]] = wrong
             with suppress(DataError):
                 checked(bad, "x")
-                for form in FORMATS.values():
-                    form(bad)
+                for name, form in FORMATS.items():
+                    if name != "html" or wrong in (None, [3]):  # the slowest one, and these two find the most
+                        form(bad)
 
 
 def test_missing_and_unreadable_files(tmp_path):

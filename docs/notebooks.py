@@ -1,6 +1,6 @@
 """Runs the notebooks of this folder anew and writes what they print into them.
 
-    python docs/build.py [FOLDER]      # into this folder, or into another one
+    python docs/notebooks.py [FOLDER]      # into this folder, or into another one
 
 Equal packages give equal bytes: times and versions are left out.
 """
