@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from snn_energy.cli.console import emit_json, print_block, print_line
+from snn_energy.cli.console import emit_json, print_block, print_line, progress
 from snn_energy.cli.export_nir import nir_command
 from snn_energy.cli.export_simulators import add_simulators
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from snn_energy.counting.counts import Trace
     from snn_energy.exporting import ExportedModel
     from snn_energy.models import Checkpoint
 
@@ -71,16 +72,20 @@ def onnx_command(
     checkpoint: Annotated[
         str,
         typer.Argument(
-            metavar="CHECKPOINT",
+            metavar="MODEL",
             help="A checkpoint file, or the name of a shipped one.",
             show_default=False,
         ),
     ],
     output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="File to write.", show_default=False)],
+    form: Annotated[
+        str, typer.Option(metavar="FORM", help="unrolled, step or sequence: how time is laid out.")
+    ] = "unrolled",
     opset: Annotated[
         int | None,
         typer.Option(metavar="N", help="ONNX operator set; 18, read by most tools, if not given."),
     ] = None,
+    int8: Annotated[bool, typer.Option("--int8", help="Weights as 8-bit integers behind DequantizeLinear.")] = False,
     verify: Annotated[
         bool,
         typer.Option("--verify/--no-verify", help="Compare with the network in onnxruntime before writing."),
@@ -97,19 +102,33 @@ def onnx_command(
     ] = DEFAULT_SAMPLES,
     report: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="A JSON report; its spike rates and counts go into the file."),
+        typer.Option(
+            metavar="FILE",
+            help="A JSON report whose spike rates and counts go into the file; measured on the images if not given.",
+        ),
     ] = None,
+    sidecar: Annotated[
+        bool, typer.Option("--sidecar/--no-sidecar", help="Write FILE.json beside it, the same facts as JSON.")
+    ] = True,
+    force: Annotated[
+        bool, typer.Option("--force", help="Write what ONNX cannot hold faithfully, and list it in the file.")
+    ] = False,
     json: _Json = False,
 ) -> None:
-    """Write a checkpoint as ONNX, its time steps unrolled.
+    """Write a checkpoint as ONNX.
 
-    Input `images`, normalised as the checkpoint says, with a free batch size; output `logits`. Standard
-    operators only; a spike is a comparison and a cast. Nothing is written unless the file agrees with the
-    network on real images.
+    Standard operators only; a spike is a comparison and a cast. Nothing is written unless the file agrees
+    with the network on real images, spike by spike.
+
+    \b
+    unrolled: images -> logits, all T time steps in one graph without a loop.
+    step:     frame and every membrane -> logits of this step, every membrane.
+    sequence: frames [T, N, ...] -> logits, T free; one Scan over the step.
 
     \b
     Examples:
       snn-energy export onnx fashion-cnn --output fashion-cnn.onnx
+      snn-energy export onnx fashion-cnn --form step --int8 -o step.onnx
       snn-energy export onnx trained.pt -o trained.onnx --samples 1000
       snn-energy export onnx trained.pt -o trained.onnx --report report.json
       snn-energy export onnx trained.pt -o trained.onnx --opset 20 --no-verify
@@ -117,6 +136,7 @@ def onnx_command(
     import torch
 
     from snn_energy.exporting import checkpoint_metadata, export_onnx, read_report, report_metadata
+    from snn_energy.exporting.converting import LOWEST_OPSET
 
     loaded = _load(checkpoint)
     metadata = checkpoint_metadata(loaded)
@@ -125,15 +145,21 @@ def onnx_command(
         measured, node_metadata = report_metadata(read_report(report))
         metadata |= measured
     images, source = _images(loaded, data, samples) if verify else (None, None)
-    exported = export_onnx(
-        loaded.model,
-        torch.zeros(2, *loaded.input.shape),
-        output,
-        metadata=metadata,
-        node_metadata=node_metadata,
-        verify=images,
-        **({} if opset is None else {"opset": opset}),
-    )
+    with progress("exporting"):
+        exported = export_onnx(
+            loaded.model,
+            torch.zeros(2, *loaded.input.shape),
+            output,
+            form=form,
+            int8=int8,
+            metadata=metadata,
+            node_metadata=node_metadata,
+            trace=None if images is None or report is not None else _measured(loaded, images, form),
+            sidecar=output.with_name(f"{output.name}.json") if sidecar else None,
+            verify=images,
+            force=force,
+            opset=LOWEST_OPSET if opset is None else opset,
+        )
     if json:
         emit_json(_as_dict(exported, source))
     else:
@@ -162,9 +188,24 @@ def _images(checkpoint: Checkpoint, data: str | None, samples: int) -> tuple[Ten
     return inputs, images.source
 
 
+def _measured(checkpoint: Checkpoint, images: Tensor, form: str) -> Trace:
+    """What the network does on the images, as the form has it: one with a time step of its own is shown frames."""
+    from snn_energy.counting.tracing import trace
+
+    if form == "unrolled":
+        return trace(checkpoint.model, images)
+    return trace(checkpoint.model, images.expand(checkpoint.time_steps, *images.shape), batch_axis=1)
+
+
 def _as_dict(exported: ExportedModel, source: str | None) -> dict[str, Any]:
     agreement = None if exported.agreement is None else {**asdict(exported.agreement), "data": source}
-    return {**asdict(exported), "path": str(exported.path), "nodes": exported.nodes, "agreement": agreement}
+    return {
+        **asdict(exported),
+        "path": str(exported.path),
+        "sidecar": None if exported.sidecar is None else str(exported.sidecar),
+        "nodes": exported.nodes,
+        "agreement": agreement,
+    }
 
 
 def _print(exported: ExportedModel, source: str | None) -> None:
@@ -172,7 +213,11 @@ def _print(exported: ExportedModel, source: str | None) -> None:
         f"wrote {exported.path}: {exported.size_bytes:,} bytes, {exported.nodes} nodes, opset"
         f" {exported.opset}, SHA-256 {exported.sha256}"
     )
-    print_line(f"images {_axes(exported.input_shape)} -> logits {_axes(exported.output_shape)}")
+    states = f" and {len(exported.states)} states" if exported.states and exported.form == "step" else ""
+    given = {"unrolled": "images", "step": "frame", "sequence": "frames"}[exported.form]
+    print_line(f"{given} {_axes(exported.input_shape)}{states} -> logits {_axes(exported.output_shape)}{states}")
+    for loss in exported.losses:
+        print_line(f"lost: {loss}", style="yellow")
     agreement = exported.agreement
     if agreement is None:
         print_line("not compared with the network (--no-verify)", style="yellow")
@@ -182,7 +227,14 @@ def _print(exported: ExportedModel, source: str | None) -> None:
         if agreement.bit_equal
         else f"logits within {agreement.max_abs_diff:.3g}, same class on {agreement.same_class}"
     )
-    print_line(f"onnxruntime agrees on {agreement.samples} images of {source}: {what}", style="green")
+    if agreement.spikes:
+        what += (
+            f", {agreement.spikes:,} spikes identical"
+            if not agreement.spikes_apart
+            else f", {agreement.spikes_apart:,} of {agreement.spikes:,} spikes differ"
+        )
+    verb = "agrees" if not exported.losses else "was compared"
+    print_line(f"onnxruntime {verb} on {agreement.samples} images of {source}: {what}", style="green")
 
 
 def _axes(shape: tuple[str | int, ...]) -> str:

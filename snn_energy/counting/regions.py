@@ -61,14 +61,19 @@ def recognised(steps: Iterable[Step], known: Mapping[str, NeuronRow] | None) -> 
         rows = {path: known.get(path) for path in by_path}
     else:
         rows = {path: _resolved(NEURONS.get(classes[path]), nodes) for path, nodes in by_path.items()}
-    return {path: row for path, row in rows.items() if row is not None and path and spikes_of(path, by_path[path])}
+    return {
+        path: row
+        for path, row in rows.items()
+        if row is not None and path and spikes_of(path, by_path[path], spiking=row.spiking)
+    }
 
 
-def spikes_of(path: str, nodes: Iterable[Step]) -> dict[Step, Call]:
+def spikes_of(path: str, nodes: Iterable[Step], *, spiking: bool = True) -> dict[Step, Call]:
     """The node of each call of a module whose result is the neuron's output; empty unless each call has just one.
 
-    It leaves the module, and is a comparison, moved or scaled: a membrane that leaves as well is none. Some exporters
-    do not tell the calls of a module apart; nodes of one kind are then taken for one call each.
+    It leaves the module, and is a comparison, moved or scaled: a membrane that leaves as well is none. An integrator,
+    which is not `spiking`, returns its membrane: whatever leaves it. Some exporters do not tell the calls of a module
+    apart; nodes of one kind are then taken for one call each.
     """
     found: dict[Step, Call] = {}
     calls: set[Call] = set()
@@ -78,7 +83,7 @@ def spikes_of(path: str, nodes: Iterable[Step]) -> dict[Step, Call]:
             continue
         calls.add(call)
         leaves = any(user is None or user.call_of((path,)) is None for user in step.users)
-        if leaves and holds_spikes(step):
+        if leaves and (not spiking or holds_spikes(step)):
             found[step] = call
     if len(calls) == 1 and len({step.name for step in found}) == 1:
         return found
@@ -87,7 +92,7 @@ def spikes_of(path: str, nodes: Iterable[Step]) -> dict[Step, Call]:
 
 _COMPARISONS = {"ge", "gt", "le", "lt", "heaviside"}
 _MOVES = {"to", "_to_copy", "stack", "cat", "detach", "view", "reshape", "unsqueeze", "squeeze", "clone", "alias",
-          "contiguous", "type_as", "transpose", "permute", "float"}  # fmt: skip
+          "contiguous", "type_as", "transpose", "permute", "float", "select", "slice"}  # fmt: skip
 
 
 def holds_spikes(step: Step) -> bool:
@@ -137,6 +142,7 @@ def spike_steps(steps: Iterable[Step], neurons: Mapping[str, NeuronRow]) -> dict
     """All nodes whose results are the spikes of these neurons."""
     steps = list(steps)
     found: dict[Step, Call] = {}
-    for path in neurons:
-        found |= spikes_of(path, [step for step in steps if step.call_of((path,)) is not None])
+    for path, row in neurons.items():
+        inside = [step for step in steps if step.call_of((path,)) is not None]
+        found |= spikes_of(path, inside, spiking=row.spiking)
     return found

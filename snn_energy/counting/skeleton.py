@@ -146,8 +146,9 @@ class Stage:
         finally:
             self.mode.__enter__()  # type: ignore[no-untyped-call]
 
-    def fired(self, path: str, spikes: Tensor) -> None:
-        """Record one call of the neuron at `path` from its spikes."""
+    def fired(self, path: str, spikes: Tensor, *, unstacked: bool = False) -> None:
+        """Record one call of the neuron at `path` from its spikes; `unstacked`: of one time step, without its axis."""
         module = place_at(self.root, path)[-1]
-        self.recorder.neuron(module, spikes)
+        axis = self.recorder.neuron_rows[id(module)].time_axis
+        self.recorder.neuron(module, spikes.unsqueeze(axis) if unstacked and axis is not None else spikes)
         self.recorder.is_spikes(spikes, self.recorder.neuron_rows[id(module)].binary_scale)

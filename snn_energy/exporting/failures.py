@@ -35,6 +35,7 @@ _CAUSES: tuple[tuple[re.Pattern[str], str, str], ...] = (
         "write it with standard operators",
     ),
 )
+_STEP = re.compile(r"This is step .* of exporting the model to ONNX")
 _OTHERWISE = "write this part with torch operators on tensors only"
 _LONGEST = 200
 _TORCH = str(Path(torch.__file__).parent)
@@ -43,15 +44,23 @@ _TORCH = str(Path(torch.__file__).parent)
 def refusal(error: Exception, network: nn.Module) -> ExportError:
     """Return the one-line refusal for `error`, raised while `network` was traced or converted."""
     message = str(error)
+    reason = _root(error)
     for pattern, what, remedy in _CAUSES:
         if match := pattern.search(message):
             return ExportError(
                 f"{_place(error, network)}: cannot be exported to ONNX: {what.format(*match.groups())}; {remedy}"
             )
-    return ExportError(f"{_place(error, network)}: cannot be exported to ONNX: {first_line(error)}; {_OTHERWISE}")
+    return ExportError(f"{_place(error, network)}: cannot be exported to ONNX: {first_line(reason)}; {_OTHERWISE}")
 
 
-def first_line(error: Exception) -> str:
+def _root(error: BaseException) -> BaseException:
+    """What torch's exporter failed on, where its error only says in which of its own steps."""
+    while error.__cause__ is not None and _STEP.search(str(error)):
+        error = error.__cause__
+    return error
+
+
+def first_line(error: BaseException) -> str:
     """Return the error's first line that says something, cut to a length that fits on a terminal."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     line = lines[0].rstrip(".") if lines else type(error).__name__

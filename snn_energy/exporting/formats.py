@@ -25,6 +25,20 @@ FORMATS: tuple[Format, ...] = (
         leaves_out="surrogate gradients, membrane state between calls",
     ),
     Format(
+        command="onnx --form step",
+        form="step",
+        holds="one time step, every membrane an input and an output: a frame to the logits of that step",
+        needs="what unrolled needs, and a network that runs one time step after the other",
+        leaves_out="surrogate gradients, the loop over time; the read-out is named in the file's properties",
+    ),
+    Format(
+        command="onnx --form sequence",
+        form="sequence",
+        holds="the time step as the body of one Scan: frames of any number of time steps to logits",
+        needs="what step needs, and a tool that reads Scan",
+        leaves_out="surrogate gradients, membrane state between calls",
+    ),
+    Format(
         command="nir",
         form="graph",
         holds="neurons as differential equations, weights and edges, recurrent ones too; one time step dt",

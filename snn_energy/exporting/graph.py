@@ -11,17 +11,21 @@ from __future__ import annotations
 import ast
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Container, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
 from snn_energy.exporting.failures import ExportError
+from snn_energy.exporting.losses import Loss
 
 if TYPE_CHECKING:
     from onnx import GraphProto, ModelProto, NodeProto
 
-INPUT, OUTPUT, BATCH = "images", "logits", "batch"
+    from snn_energy.exporting.carrying import State
+    from snn_energy.exporting.forms import Call
+
+BATCH, TIME = "batch", "time"
 MODULE_KEY, CALL_KEY = "snn_energy.module", "snn_energy.call"
 PRODUCTS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 SLOTS = {1: "weight", 2: "bias"}
@@ -35,13 +39,20 @@ RANDOM = (
     "RandomUniformLike",
 )
 SUBGRAPHS = ("If", "Loop", "Scan")
+COMPARISONS = ("Greater", "GreaterOrEqual", "Less", "LessOrEqual")
+_REDUCTIONS = ("ReduceMean", "ReduceMax", "ReduceMin", "ReduceSum", "ReduceProd")
+_AXES_BACK = ("Unsqueeze", "Concat", "Identity", "Reshape")
 # Written by torch: the paths of the modules around a node, outermost first, then the operator.
 _SCOPES_KEY = "pkg.torch.onnx.name_scopes"
 _UNKNOWN_SCOPE = "_empty_nn_module_stack_from_metadata_hook"
 
 
-def refuse_unfit(proto: ModelProto, network: nn.Module) -> None:
-    """Raise ExportError for a graph that holds more than standard, deterministic, straight-line operators."""
+def refuse_unfit(proto: ModelProto, network: nn.Module) -> tuple[Loss, ...]:
+    """Raise ExportError for a graph that holds more than standard, straight-line operators.
+
+    Returns a loss for each module that draws random numbers: the file draws others, and others in each run.
+    """
+    losses = []
     for node in proto.graph.node:
         module = _scope(node)
         at = f"{module} ({type(network.get_submodule(module)).__qualname__})" if module else _name(network)
@@ -51,10 +62,8 @@ def refuse_unfit(proto: ModelProto, network: nn.Module) -> None:
                 " standard; write it with standard operators"
             )
         if node.op_type in RANDOM:
-            raise ExportError(
-                f"{at}: cannot be exported to ONNX: it draws random numbers (operator {node.op_type});"
-                " use a deterministic encoder"
-            )
+            why = f"it draws random numbers (operator {node.op_type}); use a deterministic encoder"
+            losses.append(Loss("the same output in every run", at, why))
         if node.op_type in SUBGRAPHS:
             raise ExportError(
                 f"{at}: cannot be exported to ONNX: control flow stays in the graph (operator"
@@ -66,28 +75,39 @@ def refuse_unfit(proto: ModelProto, network: nn.Module) -> None:
             f"{_name(network)}: cannot be exported to ONNX: the graph calls function"
             f" {proto.functions[0].name}; write it with standard operators"
         )
+    return tuple(losses)
 
 
-def tidy(proto: ModelProto, network: nn.Module, node_metadata: Mapping[str, Mapping[str, str]]) -> None:
+def tidy(
+    proto: ModelProto,
+    network: nn.Module,
+    node_metadata: Mapping[str, Mapping[str, str]],
+    neuron_metadata: Mapping[str, Mapping[str, str]],
+    call: Call,
+) -> None:
     """Rename the nodes and values of `proto` in place, and drop all that only tells how it was made."""
     graph = proto.graph
-    modules = _owners(graph, network)
+    outputs = _own_outputs(graph, call)
+    modules = _owners(graph, network, call.carried)
     names = _node_names(graph, modules, network)
-    values = _value_names(graph, names, modules, network)
+    values = _value_names(graph, names, modules, network, call.inputs, outputs)
     for node, module, name in zip(graph.node, modules, names, strict=True):
         node.name = name
         node.input[:] = [values[value] if value else "" for value in node.input]
         node.output[:] = [values[value] if value else "" for value in node.output]
         node.ClearField("doc_string")
-        call = _call(node)
+        number = _call(node)
         properties = {MODULE_KEY: module} if module else {}
-        properties |= {CALL_KEY: call} if module and call else {}
-        set_properties(node, {**properties, **node_metadata.get(name, {})})
+        properties |= {CALL_KEY: number} if module and number else {}
+        measured = node_metadata.get(name, {})
+        if node.op_type in COMPARISONS:
+            measured = neuron_metadata.get(module, measured)
+        set_properties(node, {**properties, **measured})
     for weight in graph.initializer:
         weight.name = values[weight.name]
         weight.ClearField("doc_string")
         weight.ClearField("metadata_props")
-    symbol = graph.input[0].type.tensor_type.shape.dim[0].dim_param
+    symbol = graph.input[0].type.tensor_type.shape.dim[call.batch_axis].dim_param
     for info in (*graph.input, *graph.output, *graph.value_info):
         info.name = values[info.name]
         info.ClearField("doc_string")
@@ -103,6 +123,75 @@ def tidy(proto: ModelProto, network: nn.Module, node_metadata: Mapping[str, Mapp
     standard = [opset for opset in proto.opset_import if opset.domain in STANDARD_DOMAINS]
     del proto.opset_import[:]
     proto.opset_import.extend(standard)
+
+
+def drop_dead_states(proto: ModelProto, call: Call) -> tuple[State, ...]:
+    """Take out of the graph, in place, the states that no output depends on, and all that only they need.
+
+    Returns those that are left. A counter that a network keeps beside its neurons is such a state.
+    """
+    graph = proto.graph
+    makers = {value: node for node in graph.node for value in node.output if value}
+    inputs, outputs = [info.name for info in graph.input], [info.name for info in graph.output]
+    after = dict(zip(inputs[1:], outputs[1:], strict=True))
+    needed: set[str] = set()
+    todo = [outputs[0]]
+    while todo:
+        value = todo.pop()
+        if value in needed:
+            continue
+        needed.add(value)
+        node = makers.get(value)
+        todo += [] if node is None else [one for one in node.input if one]
+        todo += [after[value]] if value in after else []
+    alive = [name in needed for name in inputs[1:]]
+    _keep(graph.node, [any(value in needed for value in node.output) for node in graph.node])
+    _keep(graph.input, [True, *alive])
+    _keep(graph.output, [True, *alive])
+    used = {value for node in graph.node for value in node.input} | {info.name for info in graph.output}
+    _keep(graph.initializer, [weight.name in used for weight in graph.initializer])
+    made = {value for node in graph.node for value in node.output}
+    _keep(graph.value_info, [info.name in made for info in graph.value_info])
+    return tuple(state for state, lives in zip(call.states, alive, strict=True) if lives)
+
+
+def drop_single_reductions(proto: ModelProto) -> None:
+    """Turn reductions over one element, like the mean over a single time step, into what they are, in place."""
+    from onnx import numpy_helper
+
+    graph = proto.graph
+    axes_of = {weight.name: weight for weight in graph.initializer}
+    sizes = {info.name: info.type.tensor_type.shape.dim for info in (*graph.value_info, *graph.input)}
+    for node in graph.node:
+        if node.op_type not in _REDUCTIONS or len(node.input) < 2 or node.input[1] not in axes_of:
+            continue
+        dims, kept = sizes.get(node.input[0]), {entry.name: entry.i for entry in node.attribute}.get("keepdims", 1)
+        axes = numpy_helper.to_array(axes_of[node.input[1]]).reshape(-1).tolist()
+        if dims is not None and axes and all(dims[axis].dim_value == 1 for axis in axes):
+            node.op_type = "Identity" if kept else "Squeeze"
+            del node.attribute[:]
+            if kept:
+                del node.input[1:]
+
+
+def _keep(entries: Any, wanted: list[bool]) -> None:
+    kept = [type(entry).FromString(entry.SerializeToString()) for entry, keep in zip(entries, wanted) if keep]
+    del entries[:]
+    entries.extend(kept)
+
+
+def _own_outputs(graph: GraphProto, call: Call) -> tuple[str, ...]:
+    """Give each of the graph's outputs a value of its own: one may be an input, or another output, as it is."""
+    from onnx import helper
+
+    taken = {info.name for info in graph.input} | {weight.name for weight in graph.initializer}
+    for k, info in enumerate(graph.output):
+        if info.name in taken:
+            node = helper.make_node("Identity", [info.name], [f"own output {k}"])
+            graph.node.append(node)
+            info.name = node.output[0]
+        taken.add(info.name)
+    return call.outputs
 
 
 def set_properties(target: ModelProto | NodeProto, properties: Mapping[str, str]) -> None:
@@ -132,8 +221,12 @@ def _recorded(node: NodeProto) -> str:
     return ""
 
 
-def _owners(graph: GraphProto, network: nn.Module) -> list[str]:
-    """Return each node's module: the one whose weights it holds, else the one that it was recorded in."""
+def _owners(graph: GraphProto, network: nn.Module, carried: Container[str]) -> list[str]:
+    """Return each node's module: the one whose weights it holds, else the one that it was recorded in.
+
+    In a multi-step neuron that is run one step at a time, the axis that it puts back for that one step is no part of
+    the neuron: what leaves it is the spikes, `n ...`.
+    """
     known, modules = set(network.state_dict()), dict(network.named_modules())
     owners = []
     for node in graph.node:
@@ -142,6 +235,16 @@ def _owners(graph: GraphProto, network: nn.Module) -> list[str]:
         scope = _scope(node)
         owner = holders.pop() if len(holders) == 1 and node.op_type in PRODUCTS else scope
         owners.append(owner if owner in modules else "")
+    readers: dict[str, list[int]] = {}
+    for index, node in enumerate(graph.node):
+        for value in node.input:
+            readers.setdefault(value, []).append(index)
+    for index in reversed(range(len(graph.node))):  # from the outside in
+        node, owner = graph.node[index], owners[index]
+        if owner in carried and node.op_type in _AXES_BACK:
+            users = [user for value in node.output for user in readers.get(value, ())]
+            if all(owners[user] != owner for user in users):
+                owners[index] = owner.rpartition(".")[0]
     return owners
 
 
@@ -159,10 +262,18 @@ def _node_names(graph: GraphProto, modules: list[str], network: nn.Module) -> li
     return _numbered(wanted, set())
 
 
-def _value_names(graph: GraphProto, names: list[str], modules: list[str], network: nn.Module) -> dict[str, str]:
+def _value_names(
+    graph: GraphProto,
+    names: list[str],
+    modules: list[str],
+    network: nn.Module,
+    inputs: Sequence[str],
+    outputs: Sequence[str],
+) -> dict[str, str]:
     """Return the new name of every value: the interface first, then weights, results and constants."""
     known = set(network.state_dict())
-    new = {graph.input[0].name: INPUT, graph.output[0].name: OUTPUT}
+    new = {info.name: name for info, name in zip(graph.input, inputs, strict=True)}
+    new |= {info.name: name for info, name in zip(graph.output, outputs, strict=True)}
     new |= {weight.name: weight.name for weight in graph.initializer if weight.name in known}
     taken = set(new.values())
     for node, name in zip(graph.node, names, strict=True):

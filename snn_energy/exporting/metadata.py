@@ -2,8 +2,15 @@
 
 | key                     | value                                                                           |
 |-------------------------|---------------------------------------------------------------------------------|
-| snn_energy.form         | "unrolled": all time steps in one graph                                         |
+| snn_energy.form         | "unrolled": all time steps in one graph; "step": one of them, the state in and  |
+|                         | out; "sequence": frames of any number of them, in one Scan                      |
 | snn_energy.time_steps   | T                                                                               |
+| snn_energy.states       | step: JSON list of every state's input, output, module, rest (its value before  |
+|                         | the first time step) and shape                                                  |
+| snn_energy.readout      | step, sequence: how the outputs of all steps make the logits: mean, max, sum,   |
+|                         | last, or stack                                                                  |
+| snn_energy.weights      | "int8": weights are 8-bit integers behind DequantizeLinear                      |
+| snn_energy.losses       | JSON list of what the file does not hold, if it was written with --force        |
 | snn_energy.neurons      | JSON list: name, kind, equation, threshold, decay, reset of every neuron layer, |
 |                         | and `update`: what one update costs                                             |
 | snn_energy.model        | name of the registered network                                                  |
@@ -13,7 +20,9 @@
 | snn_energy.report       | JSON: samples; per layer the measured operand class, spike rate, MACs, ACs      |
 | snn_energy.module       | on nodes: path of the module that a node belongs to                             |
 | snn_energy.call         | on nodes of a module's later calls: 1, 2, ...                                   |
-| snn_energy.operand, ... | on the node of a layer: its row of the report                                   |
+| snn_energy.operand, ... | on the node of a layer: its row of the report (operand, spike_rate, events,     |
+|                         | macs, acs); on the comparisons of a neuron: kind, threshold, decay, reset and   |
+|                         | spike_rate                                                                      |
 
 No key holds a date, a path or the version of a library.
 """
@@ -21,20 +30,28 @@ No key holds a date, a path or the version of a library.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Container, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from torch import nn
+from torch import Tensor, nn
 
-from snn_energy.counting.neurons import neuron_row
+from snn_energy.counting.neurons import named_neurons
 from snn_energy.errors import DataError
 
 if TYPE_CHECKING:
+    from snn_energy.counting.counts import Trace
+    from snn_energy.exporting.carrying import State
     from snn_energy.models.checkpoints import Checkpoint
 
 PREFIX = "snn_energy."
 NEURON_CONSTANTS = ("threshold", "decay", "reset")
+_ALIASES = {
+    "threshold": ("threshold", "v_threshold", "spike_threshold"),
+    "decay": ("decay", "beta"),
+    "reset": ("reset",),
+}
+"""A constant -> the attributes that simulators keep it in."""
 UPDATE_FIELDS = (
     "adds",
     "muls",
@@ -43,27 +60,88 @@ UPDATE_FIELDS = (
     "soft_reset_adds",
     "time_axis",
     "binary_scale",
+    "specials",
+    "spiking",
 )
 """What one update of a neuron costs, as in its `NeuronRow`: enough to count the file without the network."""
 REPORT_FIELDS = ("operand", "spike_rate", "events", "macs", "acs")
 
 
-def network_metadata(model: nn.Module) -> dict[str, str]:
-    """Return what the network itself tells: its form, its time steps, its neurons' constants."""
+def neuron_entries(
+    model: nn.Module, carried: Container[str] = (), unstacked: Container[str] = ()
+) -> list[dict[str, Any]]:
+    """Return what is known of every neuron layer: name, kind, equation, constants, and what one update costs.
+
+    `carried`: multi-step neurons that the file runs one step at a time, so that their spikes have no time axis.
+    `unstacked`: those of a single time step whose axis the file leaves out.
+    """
     neurons = []
-    for name, module in model.named_modules():
-        row = neuron_row(module)
-        if row is None:
-            continue
-        constants = {key: getattr(module, key, None) for key in NEURON_CONSTANTS}
+    for name, row in named_neurons(model).items():
+        module = model.get_submodule(name)
+        constants = {key: _constant(module, key) for key in NEURON_CONSTANTS}
         plain = {key: value for key, value in constants.items() if isinstance(value, bool | int | float | str)}
         update = {key: getattr(row, key) for key in UPDATE_FIELDS}
+        update |= {"time_axis": None} if name in carried else {}
+        plain |= {"unstacked": True} if name in unstacked else {}
         neurons.append({"name": name, "kind": row.kind, "equation": row.equation, **plain, "update": update})
-    found = {PREFIX + "form": "unrolled", PREFIX + "neurons": _json(neurons)}
+    return neurons
+
+
+def _constant(module: nn.Module, key: str) -> object:
+    """A neuron's constant, by the first of its usual names; a single number also where it is held in a tensor."""
+    value = next((found for name in _ALIASES[key] if (found := getattr(module, name, None)) is not None), None)
+    if isinstance(value, Tensor):
+        return float(value) if value.numel() == 1 else None
+    return value
+
+
+def network_metadata(
+    model: nn.Module, form: str = "unrolled", carried: Container[str] = (), unstacked: Container[str] = ()
+) -> dict[str, str]:
+    """Return what the network itself tells: its form, its time steps, its neurons' constants."""
+    found = {PREFIX + "form": form, PREFIX + "neurons": _json(neuron_entries(model, carried, unstacked))}
     steps = getattr(model, "time_steps", None)
     if isinstance(steps, int):
         found[PREFIX + "time_steps"] = str(steps)
     return found
+
+
+def state_metadata(states: Iterable[State], after: str) -> list[dict[str, Any]]:
+    """Return the states of a step form; the axis of the samples is "batch" in their shapes."""
+    return [
+        {
+            "input": state.name,
+            "output": state.name + after,
+            "module": state.module,
+            "rest": state.rest,
+            "shape": ["batch" if axis == state.batch_axis else size for axis, size in enumerate(state.shape)],
+        }
+        for state in states
+    ]
+
+
+def neuron_metadata(
+    neurons: Iterable[Mapping[str, Any]], rows: Iterable[Mapping[str, Any]] = ()
+) -> dict[str, dict[str, str]]:
+    """Return the properties of the comparisons of each neuron layer, by module path; `rows` are a report's."""
+    rates = {row["name"]: row.get("spike_rate") for row in rows if row["part"] == "neurons"}
+    found = {}
+    for neuron in neurons:
+        entries = {key: neuron.get(key) for key in ("kind", *NEURON_CONSTANTS)}
+        entries["spike_rate"] = rates.get(neuron["name"])
+        found[neuron["name"]] = {PREFIX + key: _text(value) for key, value in entries.items() if value is not None}
+    return found
+
+
+def measured(trace: Trace) -> dict[str, Any]:
+    """Return a trace as the part of a report that `report_metadata` reads: samples, and rows of layers and neurons."""
+    rows: list[dict[str, Any]] = [
+        {"name": layer.name, "part": "synapses", "operand": str(layer.operand)}
+        | {key: getattr(layer, key) for key in REPORT_FIELDS[1:]}
+        for layer in trace.layers
+    ]
+    rows += [{"name": neuron.name, "part": "neurons", "spike_rate": neuron.spike_rate} for neuron in trace.neurons]
+    return {"samples": trace.samples, "rows": rows}
 
 
 def checkpoint_metadata(checkpoint: Checkpoint) -> dict[str, str]:

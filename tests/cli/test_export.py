@@ -9,9 +9,11 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
+import snn_energy as se
 from snn_energy.cli import app
-from snn_energy.models import SpikingCNN, fold, save_checkpoint, snap
+from snn_energy.models import SpikingCNN, fold, load_checkpoint, save_checkpoint, snap
 from snn_energy.models.inputs import unit_pixels
+from snn_energy.training import load_images
 
 
 @pytest.fixture
@@ -54,7 +56,9 @@ def test_list_names_the_formats(run):
     assert (result.exit_code, result.stderr) == (0, "")
     assert result.stdout.splitlines()[0] == "onnx (unrolled)"
     assert max(map(len, result.stdout.splitlines())) <= 80
-    assert {"onnx", "nir"} <= {row["command"] for row in json.loads(run("list", "--json").stdout)}
+    assert {"onnx", "onnx --form step", "onnx --form sequence", "nir"} <= {
+        row["command"] for row in json.loads(run("list", "--json").stdout)
+    }
 
 
 def test_export_checks_on_real_images_before_it_writes(run, checkpoint, tmp_path):
@@ -64,7 +68,12 @@ def test_export_checks_on_real_images_before_it_writes(run, checkpoint, tmp_path
     wrote, shapes, agreement = result.stdout.splitlines()
     assert wrote.startswith(f"wrote {path}: ")
     assert shapes == "images [batch, 1, 8, 8] -> logits [batch, 10]"
-    assert agreement == "onnxruntime agrees on 50 images of digits (test split): bit-equal logits"
+    # 50 images, 3 steps, 4 x 8 x 8 and 6 x 4 x 4 neurons
+    spikes = f"{50 * 3 * (4 * 8 * 8 + 6 * 4 * 4):,}"
+    assert (
+        agreement
+        == f"onnxruntime agrees on 50 images of digits (test split): bit-equal logits, {spikes} spikes identical"
+    )
     found = {entry.key: entry.value for entry in onnx.load(path).metadata_props}
     assert json.loads(found["snn_energy.input"])["scale"] == 1 / 256
     assert found["snn_energy.model"] == "spiking-cnn"
@@ -110,8 +119,6 @@ def test_a_missing_folder_is_refused(run, checkpoint, tmp_path):
 
 
 def test_an_unknown_data_set_in_the_checkpoint_points_at_the_options(run, checkpoint, tmp_path):
-    from snn_energy.models import load_checkpoint
-
     loaded = load_checkpoint(checkpoint)
     path = save_checkpoint(
         tmp_path / "own.pt",
@@ -124,3 +131,51 @@ def test_an_unknown_data_set_in_the_checkpoint_points_at_the_options(run, checkp
     line = refused(run, tmp_path, 2, "onnx", path, "-o", tmp_path / "net.onnx")
     assert "--data" in line
     assert "--no-verify" in line
+
+
+@pytest.mark.parametrize(("form", "given"), [("step", "frame"), ("sequence", "frames")])
+def test_forms_with_measured_counts_a_sidecar_and_int8(run, checkpoint, tmp_path, form, given):
+    path = tmp_path / "net.onnx"
+    result = run("onnx", checkpoint, "--form", form, "--int8", "-o", path, "--samples", 20, "--json")
+    assert (result.exit_code, result.stderr) == (0, "")
+    told = json.loads(result.stdout)
+    assert (told["form"], told["sidecar"], told["losses"]) == (form, f"{path}.json", [])
+    # 20 images, 3 time steps, 4 x 8 x 8 and 6 x 4 x 4 neurons
+    agreement = {key: told["agreement"][key] for key in ("samples", "spikes", "spikes_apart")}
+    assert agreement == {"samples": 20, "spikes": 20 * 3 * (256 + 96), "spikes_apart": 0}
+    beside = json.loads((tmp_path / "net.onnx.json").read_text())
+    assert beside["inputs"][0]["name"] == given
+    assert beside["samples"] == 20
+    # The counts that the file carries are those that it profiles to.
+    loaded = load_checkpoint(checkpoint)
+    images, _ = next(load_images("digits", limit=20).batches(20, loaded.input))
+    found = {layer.name: (layer.events, layer.acs, layer.macs) for layer in se.trace(str(path), images).layers}
+    assert {layer["name"]: (layer["events"], layer["acs"], layer["macs"]) for layer in beside["layers"]} == found
+    assert found["head"][1] > 0
+    names = {entry.name for entry in onnx.load(path).graph.input}
+    assert given in names
+
+
+def test_what_int8_would_round_needs_force(run, tmp_path):
+    torch.manual_seed(0)
+    net = fold(SpikingCNN(1, 10, 8, widths=(4,), time_steps=2).eval())
+    facts = {"input": unit_pixels(1, 8, 8), "classes": tuple("0123456789"), "dataset": "digits", "training": {}}
+    plain = save_checkpoint(tmp_path / "plain.pt", net, **facts)
+    words = ("onnx", plain, "--int8", "-o", tmp_path / "net.onnx", "--samples", 4)
+    line = refused(run, tmp_path, 2, *words)
+    assert "cannot hold the exact weights (blocks.0.conv.weight, head.weight)" in line
+    assert "--force" in line
+    result = run(*words, "--force")
+    assert result.exit_code == 0, result.stderr
+    assert "lost: the exact weights (head.weight)" in result.stdout
+
+
+def test_an_unknown_form_is_one_line(run, checkpoint, tmp_path):
+    line = refused(run, tmp_path, 2, "onnx", checkpoint, "--form", "sequenze", "-o", tmp_path / "net.onnx")
+    assert "did you mean sequence?" in line
+
+
+def test_help_fits_and_names_the_forms(run):
+    shown = run("onnx", "--help").stdout
+    assert max(map(len, shown.splitlines())) <= 80
+    assert all(form in shown for form in ("unrolled", "step", "sequence", "--int8", "--force"))

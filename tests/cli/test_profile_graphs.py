@@ -35,6 +35,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     loaded = load_checkpoint(folder / "small.pt")
     x = torch.randint(0, 256, (6, 1, 8, 8)).float() / 256
     export_onnx(loaded.model, x[:2], folder / "small.onnx", metadata=checkpoint_metadata(loaded))
+    for form in ("step", "sequence"):
+        metadata = checkpoint_metadata(loaded)
+        export_onnx(loaded.model, x[:2], folder / f"{form}.onnx", form=form, metadata=metadata)
     free = ({0: torch.export.Dim("batch")},)
     torch.export.save(torch.export.export(loaded.model, (x,), dynamic_shapes=free), folder / "small.pt2")
     torch.export.save(torch.export.export(loaded.model, (x[:2],)), folder / "two.pt2")
@@ -68,6 +71,20 @@ def test_our_onnx_file_gives_the_report_of_its_checkpoint(run: Any) -> None:
     assert counts(graph) == counts(eager)
     assert graph["coverage"]["uncounted"] == []
     assert graph["checkpoint"] == "small.onnx"
+
+
+@pytest.mark.parametrize("form", ["step", "sequence"])
+def test_a_file_of_one_time_step_is_run_for_all_of_them(run: Any, form: str) -> None:
+    """Both time steps, the read-out and the labels; the first layer runs at each step, where the network shares it."""
+    graph, eager = report(run, f"{form}.onnx", "--samples", "40"), report(run, "small.pt", "--samples", "40")
+    assert (graph["accuracy"], graph["time_steps"]) == (eager["accuracy"], 2)
+    first, expected = ({row["name"]: row for row in found["rows"]} for found in (graph, eager))
+    assert first.keys() == expected.keys()
+    for name, row in expected.items():
+        steps = 2 if name == "blocks.0.conv" else 1
+        assert (first[name].get("macs"), first[name].get("acs")) == (steps * row["macs"], steps * row["acs"])
+        if row["part"] == "neurons":
+            assert first[name]["spike_rate"] == row["spike_rate"]
 
 
 def test_arrays_work_for_every_kind_of_graph(run: Any) -> None:

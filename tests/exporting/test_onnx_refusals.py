@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import inspect
+import json
 
 import pytest
 import torch
 from torch import nn
 
 from snn_energy.errors import DataError, SnnEnergyError, UsageError
-from snn_energy.exporting import ExportError, export_onnx
+from snn_energy.exporting import ExportError, ExportRefused, export_onnx
 
 
 class Branch(nn.Module):
@@ -87,11 +88,6 @@ REFUSED = {
     "fixed batch": (FixedBatch(), "FixedBatch", "the code fixes the batch size, here to 2"),
     "no such operator": (Special(), "Special", "bessel_j0 has no ONNX form"),
     "numpy": (Numpy(), "Numpy, line ", "write this part with torch operators"),
-    "random encoder": (
-        Inner(Poisson()),
-        "part (Poisson)",
-        "draws random numbers (operator RandomUniformLike)",
-    ),
     "state": (Stateful(), "Stateful", "keeps state between calls"),
     "two results": (Pair(), "Pair", "expected one tensor of logits [N, ...] with N = 2 (got a tuple)"),
     "wrong example": (nn.Linear(3, 2), "Linear", "cannot run on an example of shape [2, 4]"),
@@ -109,6 +105,19 @@ def test_refusal_names_place_and_construct_in_one_line(network, place, construct
     assert "; " in message, "the next step is missing"
     assert list(tmp_path.iterdir()) == []
     assert capfd.readouterr() == ("", ""), "torch's own log must stay off the terminal"
+
+
+def test_random_numbers_are_a_loss_that_force_writes_down(tmp_path):
+    path = tmp_path / "net.onnx"
+    with pytest.raises(ExportRefused, match=r"the same output in every run \(part \(Poisson\)\): it draws random"):
+        export_onnx(Inner(Poisson()), EXAMPLE, path)
+    assert list(tmp_path.iterdir()) == []
+    done = export_onnx(Inner(Poisson()), EXAMPLE, path, force=True)
+    assert done.operators["RandomUniformLike"] == 1
+    (loss,) = json.loads(done.metadata["snn_energy.losses"])
+    assert (loss["where"], "RandomUniformLike" in loss["why"]) == ("part (Poisson)", True)
+    again = export_onnx(Inner(Poisson()), EXAMPLE, tmp_path / "again.onnx", force=True)
+    assert again.operators == done.operators
 
 
 def test_the_state_of_a_refused_network_is_untouched(tmp_path):

@@ -163,12 +163,16 @@ def scattered(node: Node) -> None:
 @charges("QuantizeLinear")
 def quantise(node: Node) -> None:
     """Scale, round, shift by the zero point if there is one, clip at both ends."""
+    if _is_cast(node):
+        return
     node.charge("quantise", (_shift(node.operand(2)), 1, 3, 0))
 
 
 @charges("DequantizeLinear")
 def dequantise(node: Node) -> None:
     """Shift by the zero point if there is one, scale."""
+    if _is_cast(node):
+        return
     node.charge("dequantise", (_shift(node.operand(2)), 1, 0, 0))
 
 
@@ -176,6 +180,15 @@ def dequantise(node: Node) -> None:
 def quantise_dynamically(node: Node) -> None:
     """The range of the data first: two comparisons for each element more than to quantise."""
     node.charge("quantise", (1, 1, 5, 0))
+
+
+def _is_cast(node: Node) -> bool:
+    """With scale 1 and no zero point, whole numbers that fit are only written in another type, as spikes are."""
+    same = bool((node.inputs[1] == 1).all()) and not _shift(node.operand(2))
+    if not same or not bool((node.result.double() == node.x.double()).all()):
+        return False
+    node.recorder.note("free", f"onnx::{node.op}", reason="copy: whole numbers in another type, scale 1")
+    return True
 
 
 def _shift(zero: Any) -> int:

@@ -23,10 +23,18 @@ from snn_energy.counting.naming import Site, numbered_line, replayed
 from snn_energy.counting.neurons import NeuronRow, named_neurons
 from snn_energy.counting.onnxgraph import elementwise, layers, products  # noqa: F401  # their rows
 from snn_energy.counting.onnxgraph.loading import STANDARD_DOMAINS, opset_of, read_model
-from snn_energy.counting.onnxgraph.names import TRACE_KEY, Scope, scope_of, weight_name, written_neurons
+from snn_energy.counting.onnxgraph.names import (
+    TRACE_KEY,
+    Scope,
+    scope_of,
+    unstacked_neurons,
+    weight_name,
+    written_neurons,
+)
 from snn_energy.counting.onnxgraph.node import CHARGED, MOVES, REPLAYED, Node, NotRead
 from snn_energy.counting.onnxgraph.recurrent import GATES, Weights, weights_of
 from snn_energy.counting.onnxgraph.session import Session, Value, fitted, to_tensor
+from snn_energy.counting.onnxgraph.timed import READOUTS, Timed
 from snn_energy.counting.recorder import Recorder
 from snn_energy.counting.regions import Call, Step, link, recognised, spike_steps
 from snn_energy.counting.skeleton import Graph, Stage, skeleton
@@ -62,8 +70,9 @@ class OnnxGraph(Graph):
         kind = classes.get("", "").rpartition(".")[2] or model.graph.name.rpartition(".")[2]
         kind = kind if like is None else type(like).__name__
         self.root = skeleton(kind if kind.isidentifier() else "OnnxGraph", classes, tensors)
-        self.neurons = self.body.neurons
+        self.neurons = {path: row for body in self.body.all() for path, row in body.neurons.items()}
         self.properties = {entry.key: entry.value for entry in model.metadata_props}
+        self.timed = Timed.read(self.properties, name)
         self._computed: tuple[object, dict[tuple[int, str], Value]] = (None, {})
 
     def fixed_size(self, axis: int) -> int | None:
@@ -94,10 +103,37 @@ class OnnxGraph(Graph):
             self._computed = (recorder.token, {})
         stage = Stage(self.root, recorder, mode)
         stage.declare_neurons(self.neurons)
+        given = dict(zip(self.body.inputs, args, strict=False)) | kwargs
+        x = given.get(self.body.inputs[0]) if self.body.inputs else None
+        if isinstance(x, Tensor) and self.timed.needs_state(given):
+            return self._run_steps(stage, x)
+        if isinstance(x, Tensor) and self.timed.form == "sequence":
+            with stage.unseen():
+                args, kwargs = (self.timed.frames(x, self._rank() - 1, self.name),), {}
         env: dict[str, Value] = dict(self._inputs(stage, args, kwargs))
         self.body.run(self, stage, env)
         outputs = [env[name] for name in self.body.outputs]
         return outputs[0] if len(outputs) == 1 else tuple(outputs)
+
+    def _run_steps(self, stage: Stage, x: Tensor) -> Tensor:
+        """All time steps of a step form, from rest, and the read-out that its exporter noted."""
+        with stage.unseen():
+            frames = self.timed.frames(x, self._rank(), self.name)
+            state = self.timed.at_rest(frames.shape[1], frames)
+            state = {name: state[name] for name in self.body.inputs[1:]}
+        outputs = []
+        for frame in frames.unbind(0):
+            env: dict[str, Value] = dict(self._inputs(stage, (frame, *state.values()), {}))
+            self.body.run(self, stage, env)
+            outputs.append(env[self.body.outputs[0]])
+            state = {name: env[after] for name, after, *_ in self.timed.states}
+        with stage.at(""):
+            return READOUTS[self.timed.readout](torch.stack(outputs))
+
+    def _rank(self) -> int:
+        """Number of axes of the first input."""
+        first = next(entry for entry in self.body.graph.input if entry.name == self.body.inputs[0])
+        return len(first.type.tensor_type.shape.dim)
 
     def recurrent_weights(self, node: NodeProto) -> Weights | None:
         """The weights of a recurrent node, if they are constants."""
@@ -224,6 +260,7 @@ class Body:
             for (path, _), qualified in zip(step.modules, step.classes, strict=True)
         }
         self._spikes = spike_steps(self._steps, self.neurons)
+        self._unstacked = unstacked_neurons(model)
         self._sites = self._find_sites()
         self._session: Session | None = None
         self.stored: dict[str, Value] = {}
@@ -234,6 +271,14 @@ class Body:
         yield self
         for inner in self._inner.values():
             yield from inner.all()
+
+    def spike_values(self) -> dict[str, list[str]]:
+        """The results that are each neuron's spikes, by module path, in the order of the nodes."""
+        found: dict[str, list[str]] = {}
+        for node, step in zip(self.nodes, self._steps, strict=True):
+            if step in self._spikes:
+                found.setdefault(self._spikes[step][0], []).append(node.output[0])
+        return found
 
     def inner(self, graph: GraphProto) -> Body:
         """The graph that a node holds."""
@@ -406,7 +451,7 @@ class Body:
             with stage.unseen(), stage.at(neuron[0]):
                 stage.recorder.is_data(env[name])
                 if step in self._spikes:
-                    stage.fired(neuron[0], env[name])
+                    stage.fired(neuron[0], env[name], unstacked=neuron[0] in self._unstacked)
 
     def _count(
         self,
@@ -436,7 +481,8 @@ class Body:
             env |= {name: owner.computed[id(self), name] for name in names}
             return
         env |= {name: values[name] for name in names}
-        if not self._depends_on_data(node) and proto.op_type not in CONTROL:
+        at_load = not self._depends_on_data(node) and not self._starts_from_rest(node, proto)
+        if at_load and proto.op_type not in CONTROL:
             self._keep_constant(node, owner, names, env)
             return
         if proto.op_type in CONTROL:
@@ -459,6 +505,13 @@ class Body:
             for value in node.inputs
             if value is not None
         )
+
+    def _starts_from_rest(self, node: Node, proto: NodeProto) -> bool:
+        """True for a product of weights with a state at rest: its size is the batch's, so no one computes it before."""
+        if proto.op_type not in WEIGHT_SLOTS or proto.output[0] in self.static:
+            return False
+        origins = {node.recorder.origin(value) for value in node.tensors}
+        return Origin.CONSTANT in origins and Origin.WEIGHT in origins
 
     def _keep_constant(self, node: Node, owner: OnnxGraph, names: list[str], env: dict[str, Value]) -> None:
         """Computed from weights and sizes alone: done once, at load time, or by the program around the network."""
@@ -558,12 +611,14 @@ _STEP_NAMES = {
     "Flatten": "reshape",
     "Identity": "clone",
     "Transpose": "permute",
+    "Gather": "select",
+    "Slice": "slice",
     "Sub": "sub",
     "Mul": "mul",
 }
 """ONNX operators by the names that `regions` knows."""
 
-_SIZED = ("Unsqueeze", "Squeeze", "Reshape", "CastLike")
+_SIZED = ("Unsqueeze", "Squeeze", "Reshape", "CastLike", "Gather", "Slice")
 """Operators whose later operands are axes, sizes and types."""
 
 

@@ -98,6 +98,14 @@ def written_neurons(model: ModelProto) -> dict[str, NeuronRow] | None:
         ) from None
 
 
+def unstacked_neurons(model: ModelProto) -> frozenset[str]:
+    """Multi-step neurons whose spikes lie in the file without their axis of one time step, as our exporter noted."""
+    if written_neurons(model) is None:
+        return frozenset()
+    text = next(entry.value for entry in model.metadata_props if entry.key == NEURONS_KEY)
+    return frozenset(entry["name"] for entry in json.loads(text) if entry.get("unstacked"))
+
+
 def _row(entry: Mapping[str, Any]) -> NeuronRow:
     update: Mapping[str, Any] = entry["update"]
     return NeuronRow(
@@ -108,7 +116,9 @@ def _row(entry: Mapping[str, Any]) -> NeuronRow:
         muls=int(update["muls"]),
         compares=int(update["compares"]),
         state_variables=int(update["state_variables"]),
+        specials=int(update.get("specials", 0)),
         soft_reset_adds=int(update["soft_reset_adds"]),
+        spiking=bool(update.get("spiking", True)),
         time_axis=None if update["time_axis"] is None else int(update["time_axis"]),
         binary_scale=None if update["binary_scale"] is None else float(update["binary_scale"]),
     )
