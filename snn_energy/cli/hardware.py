@@ -98,6 +98,7 @@ def check_command(
             show_default=False,
         ),
     ] = None,
+    json: _Json = False,
 ) -> None:
     """Check profiles against the schema; exit with 1 on problems.
 
@@ -106,20 +107,28 @@ def check_command(
     \b
     Examples:
       snn-energy hardware check
-      snn-energy hardware check my-chip.toml
+      snn-energy hardware check my-chip.toml --json
     """
-    sound = True
-    for path in [locate_hardware(name) for name in hardware or list_hardware()]:
-        try:
-            load_hardware(path)
-        except ProfileError as error:
-            sound = False
-            for problem in str(error).splitlines():
+    found = {path: _problems(path) for path in [locate_hardware(name) for name in hardware or list_hardware()]}
+    if json:
+        emit_json([{"path": display_path(path), "problems": problems} for path, problems in found.items()])
+    else:
+        for path, problems in found.items():
+            for problem in problems:
                 print_line(problem, style="red")
-        else:
-            print_line(f"{display_path(path)}: ok", style="green")
-    if not sound:
+            if not problems:
+                print_line(f"{display_path(path)}: ok", style="green")
+    if any(found.values()):
         raise typer.Exit(1)
+
+
+def _problems(path: Path) -> list[str]:
+    """What is wrong with the profile at `path`, one line each."""
+    try:
+        load_hardware(path)
+    except ProfileError as error:
+        return str(error).splitlines()
+    return []
 
 
 @app.command("new")

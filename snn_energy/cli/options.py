@@ -27,5 +27,16 @@ FirstSamplesOption = Annotated[
     typer.Option(metavar="N", help="Only the first N samples; default: 1000, or all if fewer.", show_default=False),
 ]
 BatchSizeOption = Annotated[int, typer.Option(metavar="N", help="Samples per call.")]
-HardwareOption = Annotated[str, typer.Option(metavar="NAME|PATH", help="Hardware profile: what each action costs.")]
+
+
+def _hardware_names() -> list[str]:
+    from snn_energy.hardware import list_hardware
+
+    return list(list_hardware())
+
+
+HardwareOption = Annotated[
+    str,
+    typer.Option(metavar="NAME|PATH", help="Hardware profile: what each action costs.", autocompletion=_hardware_names),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON; energies in pJ.")]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from snn_energy.cli.console import Advance, print_line, progress
+from snn_energy.cli.console import Advance, emit_json, print_line, progress
 from snn_energy.cli.group import INTERRUPTED
 from snn_energy.cli.sharing import shared_run
 
@@ -107,6 +107,7 @@ def train_command(
             metavar="NAME|PATH", help="Prices of that energy; default: horowitz-45nm-fp32.", show_default=False
         ),
     ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON at the end; the epochs to standard error.")] = False,
     _list: Annotated[
         bool, typer.Option("--list-recipes", help="List the shipped recipes.", callback=_list_recipes, is_eager=True)
     ] = False,
@@ -180,7 +181,7 @@ def train_command(
         # The record in the checkpoint names what decides the weights, not where files lie on this machine.
         recorded = _command({flag: value for flag, value in words.items() if flag not in PLACES})
         with ExitStack() as stack:
-            listener = _Listener(stack, penalty)
+            listener = _Listener(stack, penalty, to_stderr=json)
             try:
                 result = train(
                     plan,
@@ -200,7 +201,19 @@ def train_command(
                     print_line(f"interrupted {listener.where}; go on with: {command} --resume", to_stderr=True)
                 raise typer.Exit(INTERRUPTED) from None
         if ranks is None or ranks.rank == 0:
-            _say(result)
+            emit_json(_record(result)) if json else _say(result)
+
+
+def _record(result: TrainResult) -> dict[str, Any]:
+    """What came of a training as plain values: the evaluations that `_say` prints, each with its counts."""
+    evaluations = {"unsaved": result.evaluation, "saved": result.saved, **result.encoders}
+    return {
+        "checkpoint": str(result.path),
+        "test": {
+            name: {"correct": evaluation.correct, "total": evaluation.total, "accuracy": evaluation.accuracy}
+            for name, evaluation in evaluations.items()
+        },
+    }
 
 
 def _say(result: TrainResult) -> None:
@@ -219,8 +232,8 @@ def _say(result: TrainResult) -> None:
 class _Listener:
     """Draws one bar over the whole training and prints one line for each epoch."""
 
-    def __init__(self, stack: ExitStack, penalty: Penalty | None = None) -> None:
-        self.stack, self.penalty = stack, penalty
+    def __init__(self, stack: ExitStack, penalty: Penalty | None = None, *, to_stderr: bool = False) -> None:
+        self.stack, self.penalty, self.to_stderr = stack, penalty, to_stderr
         self.advance: Advance | None = None
         self.where = "before the first epoch"
         self.epoch = ""
@@ -234,7 +247,8 @@ class _Listener:
             self.started, self.first_epoch = time.monotonic(), event.first_epoch
             print_line(
                 f"{event.samples:,} images, {event.parameters:,} parameters, "
-                f"epochs {event.first_epoch} to {event.epochs}"
+                f"epochs {event.first_epoch} to {event.epochs}",
+                to_stderr=self.to_stderr,
             )
             self.where = f"in epoch {event.first_epoch} of {event.epochs}"
             self.advance = self.stack.enter_context(progress("training", left * event.batches))
@@ -248,7 +262,8 @@ class _Listener:
             print_line(
                 f"epoch {event.epoch:>{len(str(event.epochs))}}/{event.epochs}  {event.phase:<5}  "
                 f"loss {event.loss:.4f}  train accuracy {event.train_accuracy:.2%}{held_out}{spent}  "
-                f"lr {event.learning_rate:.4f}  {event.seconds:.1f} s{self._left(event)}"
+                f"lr {event.learning_rate:.4f}  {event.seconds:.1f} s{self._left(event)}",
+                to_stderr=self.to_stderr,
             )
         elif isinstance(event, EvaluationProgress) and self.advance is not None:
             self.advance(0, note=f"testing ({event.what}) {event.done:,} of {event.total:,}")

@@ -117,6 +117,9 @@ def test_check_lists_problems_and_goes_on(run, tmp_path):
         f'{broken}: energy_pj.mac.value must be a number >= 0 in pJ (got "0.23pJ")',
         f"{sound}: ok",
     ]
+    found = json.loads(run("check", str(broken), str(sound), "--json").stdout)
+    assert [(row["path"], len(row["problems"])) for row in found] == [(str(broken), 2), (str(sound), 0)]
+    assert found[0]["problems"] == result.stdout.splitlines()[:2]
 
 
 def test_check_a_missing_file_is_wrong_usage_and_checks_nothing(run):

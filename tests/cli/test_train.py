@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import socket
@@ -47,6 +48,17 @@ def test_one_plain_line_for_each_epoch(run, tmp_path):
     assert list(checkpoint.model_args["widths"]) == [4]
     assert checkpoint.training["command"] == f"snn-energy train {' '.join(QUICK)}"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["digits.pt", "digits.pt.csv"]
+
+
+def test_json_tells_what_the_checkpoint_holds(run, tmp_path):
+    result = run(*QUICK, "--json")
+    assert result.exit_code == 0
+    record, training = json.loads(result.stdout), load_checkpoint(tmp_path / "digits.pt").training
+    assert record["checkpoint"] == "digits.pt"
+    saved = {"correct": training["test_correct"], "total": 360, "accuracy": training["test_correct"] / 360}
+    assert record["test"]["saved"] == saved
+    assert record["test"]["unsaved"]["accuracy"] == pytest.approx(training["test_accuracy_before_snapping"], abs=1e-4)
+    assert result.stderr.count("train accuracy") == 3
 
 
 def test_a_recipe_can_be_changed(run, tmp_path):
