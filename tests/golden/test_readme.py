@@ -45,7 +45,7 @@ def test_readme_shows_the_real_output(monkeypatch, command, output):
 
 
 def test_readme_python_runs(capsys):
-    # Blocks behind a `file:` marker are files to save; tests/peers/test_readme.py runs them.
+    # Blocks behind a `file:` marker are files to save; tests/peers/test_five_commands.py runs them.
     blocks = re.findall(r"(?<!-->\n)^```python\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
     assert blocks
     for block in blocks:

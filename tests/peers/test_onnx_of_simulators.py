@@ -124,6 +124,6 @@ class Custom(nn.Module):
 
 
 def test_a_custom_kernel_is_refused_by_name(tmp_path):
-    with pytest.raises(ExportError, match=r"^1 \(Custom, line \d+ of test_onnx_export"):
+    with pytest.raises(ExportError, match=r"^1 \(Custom, line \d+ of test_onnx_of_simulators"):
         export_onnx(nn.Sequential(nn.Linear(4, 4), Custom()), torch.rand(2, 4), tmp_path / "net.onnx")
     assert not list(tmp_path.iterdir())
