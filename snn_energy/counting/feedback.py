@@ -105,7 +105,9 @@ class FeedbackStep:
             return None
         if site.weight.shape[0] != width or recorder.origin(current) is not Origin.DATA:
             return None
-        if current.dtype is not spikes.dtype or torch.is_autocast_enabled(spikes.device.type):
+        if current.dtype is not spikes.dtype:
+            return None
+        if torch._C._is_any_autocast_enabled() and torch.is_autocast_enabled(spikes.device.type):
             return None
         return partial(self._finish, recorder, site.add(recorder, spikes, tag), current.numel())
 

@@ -112,6 +112,7 @@ class ProductSite:
             copied(x, tag)  # before the module runs: it may write its input
         else:
             apart = tag.scaled and tag.spike_scale is None and self.map_shape is not None and x.dim() != 2
+            apart = apart and projection.operand.track.alive  # else a reshape would copy other layouts for nothing
             rows = x.reshape(-1, x.shape[-1]) if apart else x  # channels are told apart on the axis after the rows
             seen = sighted(projection.operand, rows, x, tag, self.map_shape, channels=1, order=ROWS)
 
@@ -182,7 +183,7 @@ def revisit(recorder: Recorder, module: nn.Module, args: tuple[Any, ...], site: 
     tag = recorder.tag(x)
     if tag is None or tag.origin is not Origin.DATA or not site.fits(x, tag):
         return None
-    if torch.is_autocast_enabled(x.device.type):
+    if torch._C._is_any_autocast_enabled() and torch.is_autocast_enabled(x.device.type):
         return None
     return site.count(recorder, x, tag)
 

@@ -58,6 +58,8 @@ class NeuronTally:
         Several `calls` of a single-step neuron lie along the first axis. `tapped` holds the counts of a multi-step one,
         if it left them; `copy` makes a copy of a small output that stays as it is.
         """
+        if self.row.time_axis is None and not calls and copy is not None and self.row.spiking:
+            return self._add_step(spikes, first, copy)
         if self.row.time_axis is None:
             by_step = spikes if calls else spikes.unsqueeze(0)
         else:
@@ -68,14 +70,23 @@ class NeuronTally:
         if spikes.numel():
             per_sample = spikes.numel() // (by_step.shape[0] * (by_step.shape[1] if by_step.dim() > 1 else 1))
             self.state_elements = max(self.state_elements, self.row.state_variables * per_sample)
-        if self.row.spiking and copy is not None and len(by_step) == 1:
-            self._hold(first, copy())
-        elif self.row.spiking:
+        if self.row.spiking:
             counts = _spikes_per_step(by_step, self.row.binary_scale) if tapped is None else tapped
             self.pending.append((range(first, first + len(by_step)), counts))
         else:  # a real-valued output is no spike; the time steps count all the same
             self.steps.extend([0] * (first + by_step.shape[0] - len(self.steps)))
         return first + by_step.shape[0]
+
+    def _add_step(self, spikes: Tensor, step: int, copy: Callable[[], Tensor]) -> int:
+        """One time step of a single-step neuron whose output is small: the commonest call of a network in a loop."""
+        elements = spikes.numel()
+        self.calls += 1
+        self.updates += elements
+        if elements:
+            samples = len(spikes) if spikes.dim() else 1
+            self.state_elements = max(self.state_elements, self.row.state_variables * (elements // samples))
+        self._hold(step, copy())
+        return step + 1
 
     def _hold(self, step: int, spikes: Tensor) -> None:
         held = self.held

@@ -90,7 +90,7 @@ class Operand:
             measured = measure(x, channels) if channels and self.track.alive else None
             facts = facts_of(self.where, x, channels, measured)
             return Look(Nonzero(x), Magnitudes(x), facts)
-        if not channels and self.track.alive and x.any():
+        if not channels and self.track.alive and not _is_zero(x):
             self.track.alive = False
             if self.values.many:
                 return Look(Nonzero(x), None, 1.0)
@@ -260,6 +260,8 @@ def _are_spikes(x: Tensor, height: float) -> bool:
         return False
 
     def are(piece: Tensor) -> bool:
+        if height == 1 and piece.dtype in FLOATS:  # x - x*x is zero for 0 and 1 alone, also as it is rounded
+            return _is_zero(torch.addcmul(piece, piece, piece, value=-1))
         spikes = _equals(piece, height)
         return _is_zero(torch.sub(piece, spikes, alpha=_scalar(height, x), out=spikes))
 

@@ -536,7 +536,8 @@ class Recorder:
 
     def is_data(self, tensor: Tensor) -> None:
         """Note that a tensor from inside a neuron depends on the samples."""
-        if self.tag(tensor) is None:
+        fresh = getattr(tensor, ATTRIBUTE, None) is None and id(tensor) not in self._known  # much the commonest case
+        if fresh or self.tag(tensor) is None:
             hang_tag(tensor, Tag(self.token, Origin.DATA))
 
     def are_data(self, value: Any) -> None:

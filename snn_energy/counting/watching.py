@@ -6,11 +6,11 @@ trace's own dispatch mode: in another thread, in the data pipeline, in a callbac
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import Token
 from functools import partial
+from threading import get_ident
 from typing import Any
 
 import torch
@@ -21,10 +21,12 @@ from torch.utils._python_dispatch import _get_current_dispatch_mode, _pop_mode, 
 from snn_energy.counting.dispatch import CountingMode
 from snn_energy.counting.feedback import count_feedback, feedback_layer, feedback_step
 from snn_energy.counting.modules import HELD_INPUT, SHORTCUTS, revisit, shortcut
+from snn_energy.counting.neuron_tally import EXACT_SPIKES
 from snn_energy.counting.ops.products import RECURRENT, WEIGHTED
 from snn_energy.counting.projections import sight_of_spikes
 from snn_energy.counting.quantisers import count_quantiser, is_fake_quantiser, is_observer
 from snn_energy.counting.recorder import Recorder
+from snn_energy.counting.sums import row_sum
 from snn_energy.counting.tags import Tag, copied, tensors_in, version_of
 from snn_energy.counting.taps import SPIKE_TAP
 
@@ -36,7 +38,7 @@ class Watcher:
 
     def __init__(self, recorder: Recorder, mode: CountingMode) -> None:
         self.recorder, self.mode = recorder, mode
-        self._thread = threading.get_ident()
+        self._thread = get_ident()
         self._running = False
         self._quantisers = {id(m) for m in recorder.modules if is_fake_quantiser(m) or is_observer(m)}
         found = ((id(m), feedback_layer(recorder, m)) for m in recorder.modules)
@@ -96,14 +98,14 @@ class Watcher:
             _push_mode(self.mode)
 
     def _elsewhere(self) -> bool:
-        return threading.get_ident() != self._thread or not self._running
+        return get_ident() != self._thread or not self._running
 
     def _enter(self, module: nn.Module, args: Any) -> None:
-        if self._elsewhere():
-            return
         recorder = self.recorder
-        if self._silent is not None:  # below a module that is counted as a whole
+        if self._silent is not None and get_ident() == self._thread:  # below a module that is counted as a whole
             recorder.called.add(id(module))
+            return
+        if self._elsewhere():
             return
         if self._counts_at_once(module, args):
             return
@@ -177,15 +179,15 @@ class Watcher:
         return partial(_count_tapped_neuron, self.recorder, module, args, tap, SPIKE_TAP.set(tap))
 
     def _leave(self, module: nn.Module, args: Any, output: Any) -> None:
+        silent = self._silent
+        if silent is not None and silent[0] is not module and get_ident() == self._thread:
+            return
         recorder = self.recorder
         if self._elsewhere():
             if self._running and isinstance(module, WEIGHTED) and id(module) in recorder.paths:
                 recorder.hidden(module, args, output)
             return
-        silent = self._silent
         if silent is not None:
-            if silent[0] is not module:
-                return
             if silent[2]:
                 self._speak_after(output)
                 return
@@ -267,5 +269,6 @@ def _from_tap(tap: Sequence[Tensor], spikes: Tensor, tag: Tag) -> Tensor | None:
     if spikes.dim() < 2 or len(tap) != len(spikes) or any(part.shape != spikes.shape[2:] for part in tap):
         return None
     maps = torch.stack(list(tap))
-    tag.sight = sight_of_spikes(version_of(spikes), maps.sum(0), spikes.dtype)
-    return maps.reshape(len(tap), -1).sum(1, dtype=torch.float64)
+    tag.sight = sight_of_spikes(version_of(spikes), row_sum(maps), spikes.dtype)
+    exact = spikes[0].numel() < EXACT_SPIKES  # sums in double precision take five times as long
+    return maps.reshape(len(tap), -1).sum(1, dtype=torch.float32 if exact else torch.float64)
