@@ -6,11 +6,11 @@ step. That is the opponent that Z. Yan, Z. Bai and W.-F. Wong, "Reconsidering th
 Networks" (arXiv:2409.08290), hold SNNs against; of that paper this takes the bits and the zeros that the network skips,
 not its prices. Its zeros are its own: it runs on the same data, and small activations round to 0.
 
-Steps are calibrated on the same data, through the twin without levels: the step of an activation is the smallest power
-of two at which no more than a given share (by default 0.1 %) of its positive values lies above the top level, by more
-than half a step. Powers of two keep sums exact and cost a shift; the share is a count over all data, so that the steps
-depend neither on batches nor on their order. The weights are those of the SNN, as in the other twin: a network trained
-for these levels would have other zeros.
+Steps are calibrated on the same data, through the twin without levels: the step of an activation is the power of two at
+which rounding to the levels loses the least, by the sum of squares, the usual rule of quantisation after training.
+Powers of two keep sums exact and cost a shift. Values are taken down as counts in bins, 64 to the octave, and stand for
+the middle of theirs; counts are whole numbers, so that the steps depend neither on batches nor on their order. The
+weights are those of the SNN, as in the other twin: a network trained for these levels would have other zeros.
 
 An operand of several bits costs a multiply-accumulate, for each connection on a dense machine and for each one that is
 not 0 on a machine that skips zeros, at the price of the profile's data type: no profile prices multiplications by the
@@ -20,13 +20,13 @@ and costs accumulates.
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -41,8 +41,8 @@ from snn_energy.counting.values import REAL, ValueSet
 from snn_energy.errors import DataError, TraceError, UsageError
 from snn_energy.hardware import Hardware
 
-CLIPPED_SHARE = 0.001
-"""Share of the positive activations that may lie above the top level."""
+BINS_LOG2 = 6
+"""An octave has 2^6 bins, so that the middle of one is within 0.8 % of every value in it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,9 +55,10 @@ class Step:
     """A power of two; 1 where nothing was ever above 0."""
     top: float
     """The highest level: T steps."""
-    clipped: int
-    """Positive values of the calibration that lay above it, by more than half a step."""
+    lost: float
+    """Share of the sum of squares that rounding and clamping take away on the calibration's data."""
     positive: int
+    """Activations above 0 that the calibration saw."""
 
 
 class Quantiser:
@@ -67,7 +68,7 @@ class Quantiser:
         self.most = most
         self.step: float | None = None
         self.sizes: Counter[int] = Counter()
-        """k -> values x > 0 for which 2^k is the smallest power of two with x <= (most + 1/2) 2^k."""
+        """k -> values x > 0 in bin k: those with k = floor((e + f) 2^6) for x = (1 + f) 2^e, 0 <= f < 1."""
 
     def __call__(self, x: Tensor) -> Tensor:
         """Currents `...` -> activations `...`."""
@@ -78,29 +79,40 @@ class Quantiser:
         return rectified
 
     def _note(self, x: Tensor) -> None:
-        """Read sizes off the bits: of positive numbers they are in order, and times 2^k adds k to the exponent's.
+        """Read bins off the bits: exponent and first six bits of the fraction, which are in the order of the values.
 
-        So k is what the exponent must grow by, rounded up; zeros (and what is too small for a normal number) are in the
-        lowest place.
+        Zeros, and what is too small for a normal number, are in the lowest bins and left out.
         """
         x = x.to(torch.promote_types(x.dtype, torch.float32)).flatten()
-        bits, fraction = (torch.int64, 52) if x.dtype is torch.float64 else (torch.int32, 23)
-        limit = int(torch.tensor(self.most + 0.5, dtype=x.dtype).view(bits))
-        up = (1 << fraction) - 1 - limit
-        lowest = up >> fraction
-        counts = torch.bincount((x.view(bits) + up >> fraction) - lowest).tolist()
-        self.sizes.update({place + lowest: count for place, count in enumerate(counts) if place and count})
+        bits, fraction, bias = (torch.int64, 52, 1023) if x.dtype is torch.float64 else (torch.int32, 23, 127)
+        counts = torch.bincount(x.view(bits) >> (fraction - BINS_LOG2))
+        normal = 1 << BINS_LOG2
+        for place in counts[normal:].nonzero().flatten().tolist():
+            self.sizes[place + normal - (bias << BINS_LOG2)] += int(counts[place + normal])
 
-    def settle(self, name: str, share: float) -> Step:
-        """Choose the step: see the module."""
+    def settle(self, name: str) -> Step:
+        """Choose the step: see the module. The smaller one of two that lose the same; 1 where nothing was above 0."""
+        self.step, lost = 1.0, 0.0
+        if self.sizes:
+            bins = np.array(sorted(self.sizes))
+            exponents, parts = bins >> BINS_LOG2, bins & ((1 << BINS_LOG2) - 1)
+            middles = np.ldexp(1 + (parts + 0.5) / (1 << BINS_LOG2), exponents)
+            counts = np.array([self.sizes[each] for each in bins.tolist()], dtype=np.float64)
+            highest = int(exponents[-1]) + 1
+            lowest = int(exponents[0]) - self.most.bit_length()
+            losses = [
+                (float((counts * (middles - _nearest(middles, 2.0**k, self.most)) ** 2).sum()), 2.0**k)
+                for k in range(lowest, highest + 1)
+            ]
+            least, self.step = min(losses)
+            lost = least / float((counts * middles**2).sum())
         positive = sum(self.sizes.values())
-        allowed, clipped, exponent = math.floor(share * positive), 0, 0
-        for exponent in sorted(self.sizes, reverse=True):
-            if clipped + self.sizes[exponent] > allowed:
-                break
-            clipped += self.sizes[exponent]
-        self.step = math.ldexp(1.0, exponent)
-        return Step(name=name, step=self.step, top=self.step * self.most, clipped=clipped, positive=positive)
+        return Step(name=name, step=self.step, top=self.step * self.most, lost=lost, positive=positive)
+
+
+def _nearest(x: np.ndarray[Any, Any], step: float, most: int) -> np.ndarray[Any, Any]:
+    """Values `n` -> the nearest levels `n`, as `levels` has them."""
+    return np.clip(np.floor(x / step + 0.5), 0, most) * step
 
 
 class QuantisedActivation(nn.Module):
@@ -122,7 +134,6 @@ class QuantisedTwin:
     model: nn.Module
     time_steps: int
     """T of the SNN: the number of the highest level."""
-    clipped_share: float
     steps: tuple[Step, ...]
 
     @property
@@ -131,9 +142,7 @@ class QuantisedTwin:
         return quantised_bits(self.time_steps)
 
 
-def quantised_twin(
-    model: nn.Module, data: Any, time_steps: int, *, clipped_share: float = CLIPPED_SHARE
-) -> QuantisedTwin:
+def quantised_twin(model: nn.Module, data: Any, time_steps: int) -> QuantisedTwin:
     """Build the twin with levels 0 ... T and calibrate it; see the module.
 
     Args:
@@ -141,10 +150,9 @@ def quantised_twin(
         data: what the twin is fed, at one time step (`twin.at_one_step`): a tensor, the arguments of one call, or an
             iterable of these, as `trace` takes them.
         time_steps: T of the spiking network.
-        clipped_share: share of an activation's positive values that may lie above the top level; 0: none.
 
     Raises:
-        UsageError: T below 1, or a share outside of 0 to 1.
+        UsageError: T below 1.
         TraceError: the network has no twin, see `ann_twin`.
         DataError: no data.
     """
@@ -152,8 +160,6 @@ def quantised_twin(
         raise UsageError(
             f"quantised_twin: time_steps must be a whole number >= 1 (got {time_steps!r}); give T of the SNN"
         )
-    if not 0 <= clipped_share < 1:
-        raise UsageError(f"quantised_twin: clipped_share must be from 0 to below 1 (got {clipped_share!r})")
     twin = ann_twin(model)
     twin, found = _with_quantisers(twin, model, time_steps)
     if not found:
@@ -168,8 +174,8 @@ def quantised_twin(
             calls += 1
     if not calls:
         raise DataError("quantised_twin: the data are empty; pass at least one sample")
-    steps = tuple(quantiser.settle(name, clipped_share) for name, quantiser in found.items())
-    return QuantisedTwin(model=twin, time_steps=time_steps, clipped_share=float(clipped_share), steps=steps)
+    steps = tuple(quantiser.settle(name) for name, quantiser in found.items())
+    return QuantisedTwin(model=twin, time_steps=time_steps, steps=steps)
 
 
 def quantised_baseline(
@@ -178,8 +184,6 @@ def quantised_baseline(
     time_steps: int,
     hardware: str | Path | Hardware = DEFAULT_HARDWARE,
     method: str = DEFAULT_METHOD,
-    *,
-    clipped_share: float = CLIPPED_SHARE,
     **options: Any,
 ) -> Report:
     """The quantised twin calibrated, counted and priced: what `compare` sets a report of `model` against.
@@ -189,7 +193,6 @@ def quantised_baseline(
         data: see `quantised_twin`; gone through three times.
         time_steps: T of the spiking network.
         hardware: see `price`; `method`, too.
-        clipped_share: see `quantised_twin`.
         **options: passed to `trace` (samples, strict, batch_axis, fold).
 
     Raises:
@@ -200,7 +203,7 @@ def quantised_baseline(
         raise UsageError(
             "quantised_baseline: data must be there three times (got an iterator); give a list or a tensor"
         )
-    twin = quantised_twin(model, data, time_steps, clipped_share=clipped_share)
+    twin = quantised_twin(model, data, time_steps)
     plain = trace(ann_twin(model), data, **options)
     return price(multibit(trace(twin.model, data, **options), plain), hardware, method)
 

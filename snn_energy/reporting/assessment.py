@@ -287,11 +287,11 @@ def assess(
         **own,
     )
 
-    def twin_inputs() -> Iterator[Tensor]:
+    def twin_batches() -> Iterator[Batch]:
         same_samples = islice((still or batches)(), outcome.batches)
-        return (at_one_step(x, None if still else time_axis) for x, _ in same_samples)
+        return ((at_one_step(x, None if still else time_axis), labels) for x, labels in same_samples)
 
-    twin_facts = twin_pass.run(((x, None) for x in twin_inputs()), Steps(ranks=ranks)).trace
+    twin_facts = twin_pass.run(twin_batches(), Steps(ranks=ranks)).trace
     kept = steps_kept(facts, twin_facts)
     if kept > 1:  # an ANN that runs T times is no ANN: its energy would flatter the SNN
         return Assessment(
@@ -302,11 +302,11 @@ def assess(
     twin_report, comparisons = priced(twin_facts)
     if strict:
         _refuse_unpriced(twin_report, f"the ANN twin of {name}")
-    opinion, missing = _ask_fvcore(twin, next(_sample(x, batch_axis) for x in twin_inputs()), batch_axis)
+    opinion, missing = _ask_fvcore(twin, next(_sample(x, batch_axis) for x, _ in twin_batches()), batch_axis)
     named["quantised_missing"] = "not asked for"
     if quantised:
         named["quantised"], named["quantised_missing"] = quantised_or_why(
-            model=model, inputs=twin_inputs, facts=facts, plain=twin_facts, priced=priced, options=own, ranks=ranks
+            model=model, batches=twin_batches, facts=facts, plain=twin_facts, priced=priced, options=own, ranks=ranks
         )
     return Assessment(
         **named,

@@ -77,6 +77,12 @@ STOPPING: Fields = {
     "minimum_samples": WHOLE,
 }
 ACCURACY: Fields = {"correct": WHOLE, "total": COUNT}
+SCORE = _or_null(
+    Kind(
+        lambda value: isinstance(value, dict) and all(kind.fits(value.get(key)) for key, kind in ACCURACY.items()),
+        "{correct, total}",
+    )
+)
 OPINION: Fields = {"agrees": FLAG, "ours": WHOLE, "fvcore": WHOLE}
 OPINION_ROW: Fields = {"family": TEXT, "ours": WHOLE, "fvcore": WHOLE, "explanation": TEXT}
 COMPARISON: Fields = {
@@ -186,9 +192,9 @@ EXPLAINED: Fields = {
     "measures_per_inference": Kind(_are_numbers, "an object of numbers"),
 }
 
-QUANTISED: Fields = {"bits": COUNT, "levels": COUNT, "clipped_share": SHARE, "note": TEXT}
-STEP: Fields = {"name": TEXT, "step": SHARE, "top": SHARE, "clipped": WHOLE, "positive": WHOLE}
-ANN: Fields = {"name": TEXT}
+QUANTISED: Fields = {"bits": COUNT, "levels": COUNT, "note": TEXT, "accuracy": SCORE}
+STEP: Fields = {"name": TEXT, "step": SHARE, "top": SHARE, "lost": SHARE, "positive": WHOLE}
+ANN: Fields = {"name": TEXT, "accuracy": SCORE}
 OUTCOME = Kind(
     lambda value: value in ("below", "always", "never", "unrelated", "unknown"),
     "one of below, always, never, unrelated, unknown",

@@ -4,8 +4,8 @@ Their JSON, each energy in pJ:
 
 | key              | value                                                                                           |
 |------------------|-------------------------------------------------------------------------------------------------|
-| quantised        | {bits, levels, clipped_share, note, steps, comparison, baseline}: see `baselines.quantised`;    |
-|                  | `steps` lists {name, step, top, clipped, positive} of each activation                           |
+| quantised        | {bits, levels, note, accuracy, steps, comparison, baseline}: see `baselines.quantised`;         |
+|                  | `steps` lists {name, step, top, lost, positive} of each activation                              |
 | ann              | {name, accuracy, accuracy_missing, comparison, second_opinion, second_opinion_missing, baseline} |
 
 `comparison` and `baseline` are as in `assessment`: against the dense and the zero-skipping machine, and the report by
@@ -29,6 +29,7 @@ from snn_energy.counting.counts import Trace, record_fields
 from snn_energy.counting.ranks import Ranks
 from snn_energy.errors import MODEL_ERRORS, TraceError, UncountedError, UsageError, named_line
 from snn_energy.hardware import Hardware
+from snn_energy.reporting.numbers import percent
 from snn_energy.reporting.outcome import Score
 from snn_energy.reporting.passes import Batches, Pass, Steps
 from snn_energy.reporting.sides import comparison_keys, opinion_keys, without_hardware
@@ -44,10 +45,15 @@ class QuantisedRival:
     twin: QuantisedTwin
     baseline: Report
     comparisons: tuple[Comparison, ...]
+    score: Score
 
     @property
     def note(self) -> str:
-        """What its prices stand for."""
+        """What its prices stand for, and what it is worth."""
+        worth = "" if self.score.missing else f"; never trained for them, it has {accuracy_text(self.score)}"
+        return self._prices() + worth
+
+    def _prices(self) -> str:
         hardware, bits = self.baseline.hardware, self.twin.bits
         if bits == 1:
             return "its activations have 1 bit, so that they are spikes by the rules of counting: accumulates"
@@ -64,8 +70,8 @@ class QuantisedRival:
         return {
             "bits": self.twin.bits,
             "levels": self.twin.time_steps + 1,
-            "clipped_share": self.twin.clipped_share,
             "note": self.note,
+            "accuracy": accuracy_keys(self.score),
             "steps": [record_fields(step) for step in self.twin.steps],
             "comparison": [comparison_keys(each) for each in self.comparisons],
             "baseline": without_hardware(self.baseline),
@@ -88,13 +94,23 @@ class NamedRival:
         score, opinion = self.score, self.second_opinion
         return {
             "name": self.name,
-            "accuracy": None if score.missing else {"correct": score.correct, "total": score.total},
+            "accuracy": accuracy_keys(score),
             "accuracy_missing": score.missing,
             "comparison": [comparison_keys(each) for each in self.comparisons],
             "second_opinion": None if opinion is None else opinion_keys(opinion),
             "second_opinion_missing": self.second_opinion_missing,
             "baseline": without_hardware(self.baseline),
         }
+
+
+def accuracy_keys(score: Score) -> dict[str, int] | None:
+    """The accuracy as plain values; None where it is not known."""
+    return None if score.missing else {"correct": score.correct, "total": score.total}
+
+
+def accuracy_text(score: Score) -> str:
+    """The accuracy in words."""
+    return f"an accuracy of {percent(score.correct, score.total)}"
 
 
 def priced_like(snn: Trace, hardware: Hardware, method: str, compared: Iterable[str]) -> Priced:
@@ -111,7 +127,7 @@ def priced_like(snn: Trace, hardware: Hardware, method: str, compared: Iterable[
 
 def quantised_rival(
     model: nn.Module,
-    inputs: Callable[[], Iterator[Tensor]],
+    batches: Batches,
     *,
     facts: Trace,
     plain: Trace,
@@ -123,7 +139,7 @@ def quantised_rival(
 
     Args:
         model: the spiking network.
-        inputs: makes what the twin is fed, anew for each pass.
+        batches: makes what the twin is fed, and the labels, anew for each pass.
         facts: trace of the network, which tells T; `plain`: that of its plain twin.
         priced: see `priced_like`.
         options: of `Pass`.
@@ -138,7 +154,7 @@ def quantised_rival(
     progress: Callable[[int], None] | None = options["progress"]
 
     def watched() -> Iterator[Tensor]:
-        for x in inputs():
+        for x, _ in batches():
             yield x
             if progress is not None:
                 progress(x.shape[options["batch_axis"]])
@@ -150,13 +166,12 @@ def quantised_rival(
     run = Pass(
         model=twin.model,
         name="the quantised twin",
-        scored=False,
         remedy="profile without it (--no-quantised)",
         **options,
     )
-    counted = run.run(((x, None) for x in inputs()), Steps(ranks=ranks)).trace
-    baseline, comparisons = priced(multibit(counted, plain))
-    return QuantisedRival(twin=twin, baseline=baseline, comparisons=comparisons)
+    outcome = run.run(batches(), Steps(ranks=ranks))
+    baseline, comparisons = priced(multibit(outcome.trace, plain))
+    return QuantisedRival(twin=twin, baseline=baseline, comparisons=comparisons, score=outcome.score)
 
 
 def quantised_or_why(**arguments: Any) -> tuple[QuantisedRival | None, str | None]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from snn_energy.baselines.crossover_table import BASELINES
 from snn_energy.reporting.document import Document
-from snn_energy.reporting.numbers import ratio
+from snn_energy.reporting.numbers import percent, ratio
 
 SHOWN = ("dense", "zero-skipping", "quantised-zero-skipping", "ann-dense", "ann-zero-skipping")
 """Baselines that the sentence names, in this order; the quantised twin where it costs least."""
@@ -22,7 +22,8 @@ def verdict_facts(document: Document) -> list[tuple[str, str]]:
         return []
     chances = _chances(document)
     parts = [
-        f"{_side(item)} than the {baseline_name(document, item['baseline'])} ({_how(item, chances)})" for item in shown
+        f"{_side(item)} than the {baseline_name(document, item['baseline'])} ({_how(document, item, chances)})"
+        for item in shown
     ]
     rate = shown[0]["mean_rate"]
     where = "" if rate is None else f"at a mean spike rate of {rate:.3f} "
@@ -45,14 +46,17 @@ def _side(item: Mapping[str, Any]) -> str:
     return "less" if item["snn_energy_pj"] < item["ann_energy_pj"] else "more"
 
 
-def _how(item: Mapping[str, Any], chances: Mapping[str, float]) -> str:
-    """By how much, up to which rate, and how sure."""
+def _how(document: Document, item: Mapping[str, Any], chances: Mapping[str, float]) -> str:
+    """By how much, up to which rate, how sure, and what a baseline is worth that nobody trained."""
     own, other = item["snn_energy_pj"], item["ann_energy_pj"]
     less, more = sorted((own, other))
     parts = [f"{ratio(more / less)} times" if less else "it needs none"]
     parts.append(_BOUNDS[item["outcome"]](item, "would lose above" if own < other else "would win below"))
     if item["baseline"] in chances:
         parts.append(f"less in {100 * chances[item['baseline']]:.3g} % of the draws")
+    right = (document.get("quantised") or {}).get("accuracy")
+    if right and item["baseline"].startswith("quantised"):
+        parts.append(f"untrained, its accuracy is {percent(right['correct'], right['total'])}")
     return "; ".join(filter(None, parts))
 
 
