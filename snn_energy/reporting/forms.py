@@ -194,7 +194,7 @@ EXPLAINED: Fields = {
 
 QUANTISED: Fields = {"bits": COUNT, "levels": COUNT, "note": TEXT, "accuracy": SCORE}
 STEP: Fields = {"name": TEXT, "step": SHARE, "top": SHARE, "lost": SHARE, "positive": WHOLE}
-ANN: Fields = {"name": TEXT, "accuracy": SCORE}
+ANN: Fields = {"name": TEXT}
 OUTCOME = Kind(
     lambda value: value in ("below", "always", "never", "unrelated", "unknown"),
     "one of below, always, never, unrelated, unknown",
