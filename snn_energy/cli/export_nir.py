@@ -11,6 +11,7 @@ import typer
 from snn_energy.cli.console import emit_json, print_line, progress
 from snn_energy.cli.networks import LayoutOption, ModelArgsOption, ModelOption, named_subject
 from snn_energy.cli.options import DataDirOption, SplitOption
+from snn_energy.cli.rendering import check_writable
 
 if TYPE_CHECKING:
     from snn_energy.exporting.nir import ExportedNir
@@ -91,6 +92,7 @@ def nir_command(
     from snn_energy.reporting.graphfile import is_nir_file
     from snn_energy.reporting.subject import DataRequest
 
+    check_writable(output)
     wanted = DataRequest(source=data, split=split, data_dir=data_dir, layout=layout)
     metadata: dict[str, str] = {}
     subject = named_subject(
@@ -152,7 +154,7 @@ def _print(exported: ExportedNir) -> None:
         )
     else:
         print_line(
-            f"the graph fires as the network does: {agreement.spikes:,} spikes of {agreement.neurons} neuron layers on "
-            f"{agreement.samples} samples",
+            f"the graph fires as the network does: {agreement.spikes:,} spikes of {agreement.neurons} neuron "
+            f"layer{'s' * (agreement.neurons != 1)} on {agreement.samples} sample{'s' * (agreement.samples != 1)}",
             style="green",
         )

@@ -12,6 +12,7 @@ import typer
 from snn_energy.cli.console import emit_json, print_line, progress
 from snn_energy.cli.networks import LayoutOption, ModelArgsOption, ModelOption, named_subject
 from snn_energy.cli.options import DataDirOption, SplitOption
+from snn_energy.cli.rendering import check_writable
 from snn_energy.errors import UsageError
 
 if TYPE_CHECKING:
@@ -118,11 +119,13 @@ def onnx_command(
       snn-energy export onnx --model net:step --data x.npy --time-steps 8 \\
           --readout sum -o net.onnx
     """
-    from snn_energy.exporting import export_onnx, read_report, report_metadata
+    from snn_energy.exporting import export_onnx, forms, read_report, report_metadata
     from snn_energy.exporting.converting import LOWEST_OPSET
     from snn_energy.exporting.metadata import PREFIX
     from snn_energy.reporting.subject import DataRequest
 
+    check_writable(output)
+    forms.check_form(form)
     metadata = _checkpoint_facts(checkpoint, model)
     node_metadata: dict[str, dict[str, str]] = {}
     if report is not None:
