@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from snn_energy.cli.console import emit_json, print_line, progress
+from snn_energy.cli.networks import LayoutOption, ModelArgsOption, ModelOption, named_subject
 from snn_energy.cli.options import DataDirOption, SplitOption
+from snn_energy.cli.rendering import check_writable
 
 if TYPE_CHECKING:
     from snn_energy.exporting.nir import ExportedNir
@@ -29,13 +31,8 @@ def nir_command(
     ] = None,
     *,
     output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="File to write.", show_default=False)],
-    model: Annotated[
-        str | None,
-        typer.Option(metavar="MODULE:FACTORY", help="Your own network, made by this function.", show_default=False),
-    ] = None,
-    model_args: Annotated[
-        str | None, typer.Option(metavar="JSON", help="Arguments of the --model function.", show_default=False)
-    ] = None,
+    model: ModelOption = None,
+    model_args: ModelArgsOption = None,
     data: Annotated[
         str | None,
         typer.Option(
@@ -46,9 +43,7 @@ def nir_command(
     ] = None,
     split: SplitOption = "test",
     data_dir: DataDirOption = None,
-    layout: Annotated[
-        str, typer.Option(metavar="N|TN|NT", help="Leading axes of an array: samples, or time steps too.")
-    ] = "N",
+    layout: LayoutOption = "N",
     samples: Annotated[int, typer.Option(metavar="N", min=1, help="The first N samples at most.")] = DEFAULT_SAMPLES,
     convention: Annotated[
         str,
@@ -91,28 +86,26 @@ def nir_command(
           --data x.npy --layout TN
       snn-energy profile fashion-cnn.nir                    # and read it back
     """
-    from snn_energy.errors import UsageError
     from snn_energy.exporting import checkpoint_metadata
     from snn_energy.exporting.nir import export_nir
     from snn_energy.models import checkpoint_path, load_checkpoint
     from snn_energy.reporting.graphfile import is_nir_file
-    from snn_energy.reporting.subject import DataRequest, checkpoint_subject, factory_subject, nir_subject
+    from snn_energy.reporting.subject import DataRequest
 
+    check_writable(output)
     wanted = DataRequest(source=data, split=split, data_dir=data_dir, layout=layout)
     metadata: dict[str, str] = {}
-    if not (model is None and checkpoint is not None and is_nir_file(checkpoint)) and (source_convention or source_dt):
-        raise UsageError(
-            f"--from and --from-dt say how a .nir file is read (got {checkpoint or model}); leave them out"
-        )
-    if model is not None:
-        subject = factory_subject(model, wanted, weights=checkpoint, arguments=model_args)
-    elif checkpoint is not None and is_nir_file(checkpoint):
-        subject = nir_subject(checkpoint, wanted, convention=source_convention, dt=source_dt)
-    elif checkpoint is not None:
-        subject = checkpoint_subject(checkpoint, wanted)
+    subject = named_subject(
+        checkpoint,
+        wanted,
+        verb="export",
+        model=model,
+        model_args=model_args,
+        convention=source_convention,
+        dt=source_dt,
+    )
+    if model is None and checkpoint is not None and not is_nir_file(checkpoint):
         metadata = checkpoint_metadata(load_checkpoint(checkpoint_path(checkpoint)))
-    else:
-        raise UsageError("nothing to export: name a checkpoint, like fashion-cnn, or give --model MODULE:FACTORY")
     count = min(samples, len(subject.images))
     example, _ = next(iter(subject.images.part(0, count).batches(count, subject.spec)))
     with progress("following the network"):
@@ -161,7 +154,7 @@ def _print(exported: ExportedNir) -> None:
         )
     else:
         print_line(
-            f"the graph fires as the network does: {agreement.spikes:,} spikes of {agreement.neurons} neuron layers on "
-            f"{agreement.samples} samples",
+            f"the graph fires as the network does: {agreement.spikes:,} spikes of {agreement.neurons} neuron "
+            f"layer{'s' * (agreement.neurons != 1)} on {agreement.samples} sample{'s' * (agreement.samples != 1)}",
             style="green",
         )

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from snn_energy.cli.console import emit_json, print_block, print_line, progress
+from snn_energy.cli.networks import LayoutOption, ModelArgsOption, ModelOption, named_subject
 from snn_energy.cli.options import DataDirOption, DataOption, FirstSamplesOption, JsonOption, SplitOption
 from snn_energy.errors import UsageError
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from snn_energy.counting.counts import Trace
     from snn_energy.exporting.simulators.folder import Written
-    from snn_energy.reporting.subject import DataRequest
+    from snn_energy.reporting.subject import DataRequest, Subject
 
 DEFAULT_SAMPLES = 1000
 TRACE_NAMES = (".json", ".json.gz", ".gz")
@@ -26,10 +27,11 @@ DEFAULT_ARRAY = "32x32"
 DEFAULT_MACHINE = "han-45nm-int32"
 
 SourceArgument = Annotated[
-    str,
+    str | None,
     typer.Argument(
-        metavar="CHECKPOINT|TRACE",
-        help="Trace file (.json, .json.gz), checkpoint file, or name of a shipped one (fashion-cnn).",
+        metavar="[CHECKPOINT|TRACE]",
+        help="Trace file (.json, .json.gz), checkpoint file, name of a shipped one (fashion-cnn), or an .onnx or .nir "
+        "graph; with --model, a plain state dict.",
         show_default=False,
     ),
 ]
@@ -37,19 +39,9 @@ CheckpointArgument = Annotated[
     str | None,
     typer.Argument(
         metavar="[CHECKPOINT]",
-        help="Checkpoint file, or name of a shipped one (fashion-cnn); with --model, a plain state dict.",
+        help="Checkpoint file, name of a shipped one (fashion-cnn), or a .nir graph; with --model, a plain state dict.",
         show_default=False,
     ),
-]
-ModelOption = Annotated[
-    str | None,
-    typer.Option(metavar="MODULE:FACTORY", help="Your own network, made by this function.", show_default=False),
-]
-ModelArgsOption = Annotated[
-    str | None, typer.Option(metavar="JSON", help="Arguments of the --model function.", show_default=False)
-]
-LayoutOption = Annotated[
-    str, typer.Option(metavar="N|TN|NT", help="Leading axes of an array: samples, or time steps too.")
 ]
 FolderOption = Annotated[
     Path, typer.Option("--output", "-o", metavar="FOLDER", help="Folder to write into.", show_default=False)
@@ -75,8 +67,8 @@ def add_simulators(app: typer.Typer) -> None:
 
 
 def scalesim_command(
-    source: SourceArgument,
     output: FolderOption,
+    source: SourceArgument = None,
     form: FormOption = "conv",
     array: ArrayOption = DEFAULT_ARRAY,
     dataflow: DataflowOption = "output-stationary",
@@ -84,7 +76,10 @@ def scalesim_command(
         str | None,
         typer.Option(metavar="N:M", help="Declare N:M structured weights, like 2:4.", show_default=False),
     ] = None,
+    model: ModelOption = None,
+    model_args: ModelArgsOption = None,
     data: DataOption = None,
+    layout: LayoutOption = "N",
     split: SplitOption = "test",
     data_dir: DataDirOption = None,
     samples: FirstSamplesOption = None,
@@ -101,25 +96,30 @@ def scalesim_command(
       snn-energy export scalesim fashion-cnn -o scalesim/
       snn-energy export scalesim counts.json.gz -o scalesim/ --form gemm
       snn-energy export scalesim counts.json.gz -o out/ --array 8x16 --force
+      snn-energy export scalesim --model net:build --data x.npy -o out/
     """
     from snn_energy.exporting.simulators.scalesim import Array, export_scalesim
 
     rows, cols = array_size(array)
     machine = Array(rows=rows, cols=cols, dataflow=dataflow)
     pattern = None if sparsity is None else _pattern(sparsity)
-    trace = traced(source, data=data, split=split, data_dir=data_dir, samples=samples)
+    wanted = request(data, layout=layout, split=split, data_dir=data_dir, samples=samples)
+    trace = traced(source, wanted, model=model, model_args=model_args)
     written = export_scalesim(trace, output, form=form, array=machine, sparsity=pattern, force=force)
     _tell(written, json)
 
 
 def zigzag_command(
-    source: SourceArgument,
     output: FolderOption,
+    source: SourceArgument = None,
     machine: Annotated[
         str, typer.Option(metavar="NAME|PATH", help="Hardware profile: prices of units and memories.")
     ] = DEFAULT_MACHINE,
     array: ArrayOption = DEFAULT_ARRAY,
+    model: ModelOption = None,
+    model_args: ModelArgsOption = None,
     data: DataOption = None,
+    layout: LayoutOption = "N",
     split: SplitOption = "test",
     data_dir: DataDirOption = None,
     samples: FirstSamplesOption = None,
@@ -142,14 +142,18 @@ def zigzag_command(
 
     rows, cols = array_size(array)
     accelerator = accelerator_of(load_hardware(machine), rows=rows, cols=cols)
-    trace = traced(source, data=data, split=split, data_dir=data_dir, samples=samples)
+    wanted = request(data, layout=layout, split=split, data_dir=data_dir, samples=samples)
+    trace = traced(source, wanted, model=model, model_args=model_args)
     _tell(export_zigzag(trace, output, accelerator, force=force), json)
 
 
 def timeloop_command(
-    source: SourceArgument,
     output: FolderOption,
+    source: SourceArgument = None,
+    model: ModelOption = None,
+    model_args: ModelArgsOption = None,
     data: DataOption = None,
+    layout: LayoutOption = "N",
     split: SplitOption = "test",
     data_dir: DataDirOption = None,
     samples: FirstSamplesOption = None,
@@ -167,14 +171,18 @@ def timeloop_command(
     """
     from snn_energy.exporting.simulators.timeloop import export_timeloop
 
-    trace = traced(source, data=data, split=split, data_dir=data_dir, samples=samples)
+    wanted = request(data, layout=layout, split=split, data_dir=data_dir, samples=samples)
+    trace = traced(source, wanted, model=model, model_args=model_args)
     _tell(export_timeloop(trace, output, force=force), json)
 
 
 def sata_command(
-    source: SourceArgument,
     output: FolderOption,
+    source: SourceArgument = None,
+    model: ModelOption = None,
+    model_args: ModelArgsOption = None,
     data: DataOption = None,
+    layout: LayoutOption = "N",
     split: SplitOption = "test",
     data_dir: DataDirOption = None,
     samples: FirstSamplesOption = None,
@@ -190,7 +198,8 @@ def sata_command(
     """
     from snn_energy.exporting.simulators.sata import export_sata
 
-    trace = traced(source, data=data, split=split, data_dir=data_dir, samples=samples)
+    wanted = request(data, layout=layout, split=split, data_dir=data_dir, samples=samples)
+    trace = traced(source, wanted, model=model, model_args=model_args)
     _tell(export_sata(trace, output, force=force), json)
 
 
@@ -220,7 +229,7 @@ def sanafe_command(
     """
     from snn_energy.exporting.simulators.sanafe import export_sanafe
 
-    wanted = _request(data, layout=layout, split=split, data_dir=data_dir)
+    wanted = request(data, layout=layout, split=split, data_dir=data_dir)
     ran = _run_on(checkpoint, wanted, 0, samples, model=model, model_args=model_args)
     _tell(export_sanafe(ran.model, ran.inputs, ran.trace, output, force=force, batch_axis=ran.batch_axis), json)
 
@@ -249,7 +258,7 @@ def loas_command(
     """
     from snn_energy.exporting.simulators.loas import export_loas
 
-    wanted = _request(data, layout=layout, split=split, data_dir=data_dir)
+    wanted = request(data, layout=layout, split=split, data_dir=data_dir)
     ran = _run_on(checkpoint, wanted, sample, 1, model=model, model_args=model_args)
     _tell(export_loas(ran.model, ran.inputs, ran.trace, output, force=force, batch_axis=ran.batch_axis), json)
 
@@ -277,7 +286,7 @@ def prosperity_command(
     """
     from snn_energy.exporting.simulators.prosperity import export_prosperity
 
-    wanted = _request(data, layout=layout, split=split, data_dir=data_dir)
+    wanted = request(data, layout=layout, split=split, data_dir=data_dir)
     ran = _run_on(checkpoint, wanted, sample, 1, model=model, model_args=model_args)
     _tell(export_prosperity(ran.model, ran.inputs, ran.trace, output, force=force, batch_axis=ran.batch_axis), json)
 
@@ -313,22 +322,32 @@ def _pattern(text: str) -> tuple[int, int]:
     return int(some), int(of)
 
 
-def traced(source: str, *, data: str | None, split: str, data_dir: Path | None, samples: int | None) -> Trace:
-    """The trace that a file holds, or that of a checkpoint on its data."""
-    if source.endswith(TRACE_NAMES):
-        if data is not None or samples is not None:
+def request(
+    data: str | None, *, layout: str, split: str, data_dir: Path | None, samples: int | None = None
+) -> DataRequest:
+    """The data that the options name."""
+    from snn_energy.reporting.subject import DataRequest
+
+    return DataRequest(source=data, layout=layout, split=split, data_dir=data_dir, samples=samples)
+
+
+def traced(source: str | None, wanted: DataRequest, *, model: str | None, model_args: str | None) -> Trace:
+    """The trace that a file holds, or that of a network on its data."""
+    if model is None and source is not None and source.endswith(TRACE_NAMES):
+        if wanted.source is not None or wanted.samples is not None:
             raise UsageError(
                 f"{source} holds counts already: --data and --samples are for a checkpoint; leave them out"
             )
         from snn_energy.counting.tracefile import load_trace
 
         return load_trace(source)
-    from snn_energy.reporting.subject import DataRequest, checkpoint_subject
 
-    subject = checkpoint_subject(source, DataRequest(source=data, split=split, data_dir=data_dir, samples=samples))
-    if samples is None and len(subject.images) > DEFAULT_SAMPLES:
-        wanted = DataRequest(source=data, split=split, data_dir=data_dir, samples=DEFAULT_SAMPLES)
-        subject = checkpoint_subject(source, wanted)
+    def subject_of(data: DataRequest) -> Subject:
+        return named_subject(source, data, verb="count", model=model, model_args=model_args, graphs=True)
+
+    subject = subject_of(wanted)
+    if wanted.samples is None and len(subject.images) > DEFAULT_SAMPLES:
+        subject = subject_of(replace(wanted, samples=DEFAULT_SAMPLES))
     with progress("counting", len(subject.images)) as advance:
         return subject.assess(baseline=False, progress=advance).report.trace
 
@@ -343,12 +362,6 @@ class _Ran:
     trace: Trace
 
 
-def _request(data: str | None, *, layout: str, split: str, data_dir: Path | None) -> DataRequest:
-    from snn_energy.reporting.subject import DataRequest
-
-    return DataRequest(source=data, layout=layout, split=split, data_dir=data_dir)
-
-
 def _run_on(
     checkpoint: str | None, wanted: DataRequest, first: int, count: int, *, model: str | None, model_args: str | None
 ) -> _Ran:
@@ -356,18 +369,12 @@ def _run_on(
     from snn_energy.counting.skeleton import Graph
     from snn_energy.counting.tracing import trace
     from snn_energy.reporting.assessment import AXES
-    from snn_energy.reporting.subject import checkpoint_subject, factory_subject
 
-    if checkpoint is not None and checkpoint.endswith(TRACE_NAMES):
+    if model is None and checkpoint is not None and checkpoint.endswith(TRACE_NAMES):
         raise UsageError(
             f"{checkpoint}: a trace holds sums, and this simulator wants every spike; name the checkpoint itself"
         )
-    if model is not None:
-        subject = factory_subject(model, wanted, weights=checkpoint, arguments=model_args)
-    elif checkpoint is not None:
-        subject = checkpoint_subject(checkpoint, wanted)
-    else:
-        raise UsageError("nothing to run: name a checkpoint, like fashion-cnn, or give --model MODULE:FACTORY")
+    subject = named_subject(checkpoint, wanted, verb="run", model=model, model_args=model_args)
     assert not isinstance(subject.model, Graph)
     images = subject.images
     if first + count > len(images):

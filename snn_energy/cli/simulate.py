@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -17,8 +16,10 @@ from snn_energy.cli.export_simulators import (
     FormOption,
     SourceArgument,
     array_size,
+    request,
     traced,
 )
+from snn_energy.cli.networks import LayoutOption, ModelArgsOption, ModelOption
 from snn_energy.cli.options import (
     DataDirOption,
     DataOption,
@@ -30,6 +31,7 @@ from snn_energy.cli.options import (
 
 if TYPE_CHECKING:
     from snn_energy.costing.report import Report
+    from snn_energy.reporting.subject import DataRequest
     from snn_energy.simulating import Simulated
 
 app = typer.Typer(rich_markup_mode=None)
@@ -54,12 +56,15 @@ def _simulate() -> None:
 
 @app.command("scalesim")
 def scalesim_command(
-    source: SourceArgument,
+    source: SourceArgument = None,
     array: ArrayOption = DEFAULT_ARRAY,
     dataflow: DataflowOption = "output-stationary",
     form: FormOption = "conv",
     hardware: HardwareOption = "horowitz-45nm-fp32",
+    model: ModelOption = None,
+    model_args: ModelArgsOption = None,
     data: DataOption = None,
+    layout: LayoutOption = "N",
     split: SplitOption = "test",
     data_dir: DataDirOption = None,
     samples: FirstSamplesOption = None,
@@ -75,6 +80,7 @@ def scalesim_command(
       snn-energy simulate scalesim fashion-cnn
       snn-energy simulate scalesim counts.json.gz --array 8x16
       snn-energy simulate scalesim fashion-cnn --dataflow weight-stationary --json
+      snn-energy simulate scalesim --model net:build --data x.npy
     """
     from snn_energy.exporting.simulators.scalesim import Array
     from snn_energy.simulating import simulate_scalesim
@@ -83,7 +89,8 @@ def scalesim_command(
     TOOL.version()
     rows, cols = array_size(array)
     machine = Array(rows=rows, cols=cols, dataflow=dataflow)
-    report = _report(source, hardware, data=data, split=split, data_dir=data_dir, samples=samples)
+    wanted = request(data, layout=layout, split=split, data_dir=data_dir, samples=samples)
+    report = _report(source, hardware, wanted, model=model, model_args=model_args)
     with progress("SCALE-Sim"):
         found = simulate_scalesim(report, array=machine, form=form, force=force)
     _show(found, json)
@@ -91,13 +98,16 @@ def scalesim_command(
 
 @app.command("zigzag")
 def zigzag_command(
-    source: SourceArgument,
+    source: SourceArgument = None,
     array: ArrayOption = DEFAULT_ARRAY,
     machine: Annotated[
         str, typer.Option(metavar="NAME|PATH", help="Hardware profile: prices of ZigZag's units and memories.")
     ] = DEFAULT_MACHINE,
     hardware: HardwareOption = "horowitz-45nm-fp32",
+    model: ModelOption = None,
+    model_args: ModelArgsOption = None,
     data: DataOption = None,
+    layout: LayoutOption = "N",
     split: SplitOption = "test",
     data_dir: DataDirOption = None,
     samples: FirstSamplesOption = None,
@@ -120,20 +130,21 @@ def zigzag_command(
     TOOL.version()
     rows, cols = array_size(array)
     prices = load_hardware(machine)
-    report = _report(source, hardware, data=data, split=split, data_dir=data_dir, samples=samples)
+    wanted = request(data, layout=layout, split=split, data_dir=data_dir, samples=samples)
+    report = _report(source, hardware, wanted, model=model, model_args=model_args)
     with progress("ZigZag"):
         found = simulate_zigzag(report, machine=prices, rows=rows, cols=cols, force=force)
     _show(found, json)
 
 
 def _report(
-    source: str, hardware: str, *, data: str | None, split: str, data_dir: Path | None, samples: int | None
+    source: str | None, hardware: str, wanted: DataRequest, *, model: str | None, model_args: str | None
 ) -> Report:
     from snn_energy.costing.pricing import price
     from snn_energy.hardware import load_hardware
 
     prices = load_hardware(hardware)
-    return price(traced(source, data=data, split=split, data_dir=data_dir, samples=samples), prices)
+    return price(traced(source, wanted, model=model, model_args=model_args), prices)
 
 
 def _show(found: Simulated, json: bool) -> None:

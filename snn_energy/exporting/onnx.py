@@ -22,7 +22,7 @@ from snn_energy.counting.onnxgraph.timed import READOUTS
 from snn_energy.errors import DataError, UsageError
 from snn_energy.exporting import forms
 from snn_energy.exporting.agreement import Agreement, ranks_heard, ranks_of_spikes, verify_onnx
-from snn_energy.exporting.carrying import copied
+from snn_energy.exporting.carrying import copied, moving_attributes, snapshot
 from snn_energy.exporting.converting import LOWEST_OPSET, checked_bytes, converted
 from snn_energy.exporting.failures import ExportError
 from snn_energy.exporting.forms import Call, Timing
@@ -139,7 +139,10 @@ def export_onnx(
     batch = forms.two_samples(example, axis)
     timing = _timing(model, batch, frames=frames, time_steps=time_steps, readout=readout)
     call = _call(model, batch, timing, form)
-    proto = converted(call.network, call.args, call.sizes, call.inputs, call.outputs, opset)
+    try:
+        proto = converted(call.network, call.args, call.sizes, call.inputs, call.outputs, opset)
+    except ExportError as problem:
+        raise _with_state(problem, model, batch, timing) from problem
     if form != "unrolled":
         drop_single_reductions(proto)
         call.states = drop_dead_states(proto, call)
@@ -280,6 +283,22 @@ def _refuse_random(model: nn.Module, batch: Tensor, timing: Timing) -> None:
             " another result, so it keeps state between calls or draws random numbers; reset the state inside"
             " forward, say with time_steps how often it is called, or use a deterministic encoder"
         )
+
+
+def _with_state(problem: ExportError, model: nn.Module, batch: Tensor, timing: Timing) -> ExportError:
+    """The refusal, with a word on state that the network keeps between calls: torch sees constants in it."""
+    if not timing.inside or timing.framed or isinstance(getattr(model, "time_steps", None), int):
+        return problem
+    network = copied(model)
+    before = snapshot(network)
+    forms.run(network, timing, batch)
+    kept = [f"{slot.path}.{slot.key}".lstrip(".") for slot in moving_attributes(network, before)]
+    if not kept:
+        return problem
+    return ExportError(
+        f"{problem}; it keeps state between calls ({', '.join(kept[:4])}): reset that inside forward, or say with"
+        " time_steps (--time-steps) how often it is called"
+    )
 
 
 def _unstacked(proto: ModelProto, model: nn.Module, batch: Tensor, timing: Timing, call: Call) -> frozenset[str]:

@@ -112,9 +112,28 @@ def test_scalesim_writes_these_very_files(tmp_path):
 
 
 def test_a_declared_pattern_of_weights_is_a_column_of_its_own(tmp_path):
-    export_scalesim(trace_of(nn.Linear(8, 3), 8), tmp_path, form="gemm", sparsity=(2, 4))
+    layer = nn.Linear(8, 3)
+    with torch.no_grad():
+        layer.weight.view(3, 2, 4)[..., 2:] = 0
+    export_scalesim(trace_of(layer, 8), tmp_path, form="gemm", sparsity=(2, 4))
     assert (tmp_path / "topology.csv").read_text() == "Layer, M, N, K, N:M,\n(model), 1, 3, 8, 2:4,\n"
     assert "SparsitySupport : true" in (tmp_path / "scale.cfg").read_text()
+
+
+def test_a_pattern_that_the_weights_cannot_have_is_refused(tmp_path):
+    """Ten inputs make two blocks of four and one of two: 2:4 leaves 6 of 10 weights in each row, so 12 of 20."""
+    layer = nn.Linear(10, 2)
+    with torch.no_grad():
+        layer.weight.fill_(1)
+        layer.weight.flatten()[:7] = 0  # 13 are left
+    with pytest.raises(ExportRefused, match="it cannot hold 2:4 weights") as refusal:
+        export_scalesim(trace_of(layer, 10), tmp_path / "out", sparsity=(2, 4))
+    assert [loss.what for loss in refusal.value.losses] == ["2:4 weights"]
+    assert not (tmp_path / "out").exists()
+    assert export_scalesim(trace_of(layer, 10), tmp_path / "forced", sparsity=(2, 4), force=True).losses
+    with torch.no_grad():
+        layer.weight.flatten()[:8] = 0
+    assert not export_scalesim(trace_of(layer, 10), tmp_path / "out", sparsity=(2, 4)).losses
 
 
 def test_names_that_scalesim_misreads_are_changed(tmp_path):

@@ -96,7 +96,10 @@ def test_scalesim_runs_products_as_well_and_agrees():
 def test_scalesim_takes_the_declared_pattern_of_weights(tmp_path, form):
     from snn_energy.exporting.simulators.scalesim import export_scalesim
 
-    trace = se.trace(torch.nn.Linear(32, 8), torch.ones(4, 32))
+    layer = torch.nn.Linear(32, 8)
+    with torch.no_grad():
+        layer.weight.view(8, 8, 4)[..., 2:] = 0
+    trace = se.trace(layer, torch.ones(4, 32))
     for pattern in ((4, 4), (2, 4)):
         folder = tmp_path / f"{pattern[0]}"
         export_scalesim(trace, folder, form=form, array=Array(rows=8, cols=8), sparsity=pattern)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
 from snn_energy.counting.counts import Trace
@@ -60,10 +61,11 @@ def export_scalesim(
 
     `form`: "conv" writes convolutions as such, linear layers as SCALE-Sim's own GEMM reader does (an image of M x K,
     a filter of 1 x K); "gemm" writes every layer as M, N, K. `sparsity` (N, M) declares N:M structured weights for
-    all layers, which the weights must have: the trace counts zeros, and says nothing of their pattern.
+    all layers; layers with fewer zero weights than that leaves cannot have it, and are a loss. Of those with enough the
+    trace cannot tell where the zeros are: that they lie in the pattern is the caller's word.
 
     Errors: ExportRefused (groups, dilation, unequal strides and further geometries that the conv topology has no
-    column for), UsageError (unknown form, impossible sparsity), TraceError (an empty trace).
+    column for; weights that are not N:M), UsageError (unknown form, impossible sparsity), TraceError (an empty trace).
     """
     if form not in FORMS:
         raise UsageError(f"scalesim: form must be one of {', '.join(FORMS)} (got {form!r})")
@@ -73,6 +75,8 @@ def export_scalesim(
     works, losses = workloads_of(trace)
     if form == "conv":
         losses += tuple(loss for work in works for loss in _conv_losses(work))
+    if sparsity is not None:
+        losses += tuple(loss for work in works for loss in _pattern_losses(work, sparsity))
     listed = refuse_or_list(losses, force, target=f"{folder} (SCALE-Sim)")
     names = distinct_names([row_name(work.name) for work in works])
     row = _conv_row if form == "conv" else _gemm_row
@@ -144,6 +148,19 @@ def _conv_losses(work: Workload) -> Iterator[Loss]:
             f"{work.conv.groups} groups",
             work.name,
             "the topology has no groups; one of them is written, and runs in the side-car counts all",
+        )
+
+
+def _pattern_losses(work: Workload, sparsity: tuple[int, int]) -> Iterator[Loss]:
+    """N:M leaves at most N of M weights in each full block; a last one that is shorter may keep N of its own."""
+    some, of = sparsity
+    blocks, rest = divmod(work.product.k, of)
+    most = Fraction(blocks * some + min(rest, some), work.product.k)
+    if work.weight_density > most:
+        yield Loss(
+            f"{_ratio(sparsity)} weights",
+            work.name,
+            "more of its weights are not zero than the pattern leaves; SCALE-Sim would skip work that there is",
         )
 
 
