@@ -154,7 +154,8 @@ def _found(source: str, beside: Path, places: Sequence[Path]) -> Path:
         tried.append(beside / source)
     found = next((path for path in tried if path.is_file()), None)
     if found is None:
-        where = ", ".join(map(str, tried)) or f"none of {', '.join(map(str, places))} has this name"
+        looked = ", ".join(str(path.parent) for path in tried)
+        where = f"looked in {looked}" if looked else f"none of {', '.join(map(str, places))} has this name"
         raise DataError(f"{source}: no such trace or report ({where}); say where they lie with --traces")
     return found
 

@@ -78,7 +78,7 @@ def explain_command(
     if json:
         emit_json({"source": named, **found.to_dict()})
         return
-    for text, style in explain_lines(named, found, stdout_console().width):
+    for text, style in explain_lines(named, found, stdout_console().width, None if prices is None else prices.name):
         print_line(text, style=style or None)
 
 
@@ -116,15 +116,18 @@ def _counted(
     return f"{subject.name} ({subject.checkpoint}) on {subject.dataset}", trace
 
 
-def explain_lines(named: str, found: Explanation, width: int) -> list[tuple[str, str]]:
-    """The tables as lines and their styles."""
+def explain_lines(named: str, found: Explanation, width: int, hardware: str | None = None) -> list[tuple[str, str]]:
+    """The tables as lines and their styles; `hardware` is what the arithmetic of all methods was priced on, if any."""
     steps = found.trace.time_steps
     title = named if not steps else f"{named}, T = {steps}"
     lines = [(text, "bold") for text in prose(title, width)]
-    lines += [("", ""), ("Energy of one inference by each method", "bold")]
+    heading = "Energy of one inference by each method"
+    if hardware is not None:
+        heading += f", arithmetic at the prices of {hardware}"
+    lines += [("", ""), *((text, "bold") for text in prose(heading, width))]
     head, *rest = table_lines(_HEADINGS, [_method(found, i) for i in range(len(found.accounts))], width)
     lines += [(head, "dim"), *((text, "") for text in rest), ("", "")]
-    lines += [(text, "dim") for remark in _remarks(found) for text in prose(remark, width)]
+    lines += [(text, "dim") for remark in _remarks(found, hardware) for text in prose(remark, width)]
     if found.ends is None:
         return lines
     low, high = found.ends
@@ -160,13 +163,16 @@ def _energy(pj: Fraction) -> str:
     return f"{float(value):.{decimals}f} {name}"
 
 
-def _remarks(found: Explanation) -> list[str]:
+def _remarks(found: Explanation, hardware: str | None) -> list[str]:
     from snn_energy.reporting.numbers import short
 
     remarks = ["attn: products of activations. ratio: to the lowest total that is complete."]
     remarks += [
         f"* {one.sheet.name}: {one.sheet.partial}." for one in found.accounts if one.priced and not one.complete
     ]
+    own = [one.sheet.name for one in found.accounts if one.priced and one.hardware != hardware]
+    if hardware is not None and own:
+        remarks.append(f"{', '.join(own)}: at prices of its own, whatever the hardware.")
     for one in found.accounts:
         if one.measures:
             totals = ", ".join(f"{name} {short(round(value / one.samples))}" for name, value in one.measures.items())

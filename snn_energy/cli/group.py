@@ -14,7 +14,7 @@ import typer
 from typer.core import TyperGroup
 
 from snn_energy.cli.config import find_config, read_config
-from snn_energy.errors import SnnEnergyError
+from snn_energy.errors import DataError, SnnEnergyError
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C: 128 + SIGINT, as shells report it."""
@@ -96,3 +96,8 @@ def _manners() -> Iterator[None]:
         # Python flushes standard output once more on exit; give that flush somewhere to go.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise typer.Exit(BROKEN_PIPE) from None
+    except OSError as error:  # what the operating system alone knows of a name: too long, a loop of links, a dead disk
+        if error.filename is None:
+            raise
+        typer.echo(f"error: {error.filename}: {error.strerror}; give another path", err=True)
+        raise typer.Exit(DataError.exit_code) from None

@@ -88,7 +88,7 @@ def _print(result: ChipFit) -> None:
         table.add_row(layer.name, *("-" if number is None else f"{number:,}" for number in numbers))
     print_block(table)
     print_line("")
-    taken = "" if result.cores is None else f", {result.cores:,} cores"
+    taken = "" if result.cores is None else f", {result.cores:,} core{'' if result.cores == 1 else 's'}"
     have = "" if result.cores_available is None or result.cores is None else f" of {result.cores_available:,}"
     if result.fits and result.cores is None:
         print_block(f"no published limit of {result.hardware} is exceeded; those of its cores are not published")

@@ -29,6 +29,7 @@ LEGEND = (
     "operand has none). network: mean rate, and the mean at which all rates, scaled alike, cost as much as the ANN; "
     "what no layer holds (pooling, other neurons) is in it."
 )
+OTHER_SHAPE = "An ANN of another shape has none of these layers: only the network is compared with it."
 MISSING = "no crossover in this report: it needs an ANN to compare with, and prices for what both sides do"
 
 
@@ -69,15 +70,18 @@ def crossover_markdown(document: Document) -> str:
 
 
 def _notes(document: Document) -> list[str]:
-    """What the words mean, and what the quantised twin is."""
+    """What the words mean, what an ANN of another shape leaves empty, and what the quantised twin is."""
+    found = [LEGEND]
+    if any(item["ann_energy_pj"] is None for item in document["crossover"]["layers"]):
+        found.append(OTHER_SHAPE)
     quantised = document.get("quantised")
     if not quantised:
-        return [LEGEND]
+        return found
     told = (
         f"{quantised['bits']}-bit quantised twin: {quantised['levels']} levels in place of every neuron, as many as T "
         f"spikes tell apart; steps from the same data, with the SNN's weights; {quantised['note']}."
     )
-    return [LEGEND, told]
+    return [*found, told]
 
 
 def _tables(document: Document) -> Iterator[tuple[str, list[Cells]]]:

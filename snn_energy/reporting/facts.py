@@ -18,7 +18,7 @@ from snn_energy.reporting.numbers import (
     percent,
     ratio,
 )
-from snn_energy.reporting.spread_facts import deserved, rounded_energy, uncertainty_facts
+from snn_energy.reporting.spread_facts import deserved, rounded_energy, sampled_energies, uncertainty_facts
 from snn_energy.reporting.timetable import latency_facts
 from snn_energy.reporting.verdict import verdict_facts
 
@@ -162,10 +162,10 @@ def _distribution(document: Document) -> list[Fact]:
     spread = document.get("distribution")
     if not spread:
         return []
-    unit = energy_unit(spread["mean_pj"])
+    texts = sampled_energies(spread)
 
     def shown(*names: str) -> str:
-        return " to ".join(energy(spread[f"{name}_pj"], unit) for name in names)
+        return " to ".join(texts[name] for name in names)
 
     over = f"over {_samples(spread['samples'])}"
     if spread["sd_pj"] is None:

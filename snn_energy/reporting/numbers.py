@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
 
@@ -14,6 +15,9 @@ COUNT_UNITS = (("", 1), ("k", 10**3), ("M", 10**6), ("G", 10**9), ("T", 10**12))
 ENERGY_DECIMALS = 3
 SHARE_DECIMALS = 1
 SHORT_DIGITS = 4
+UNCERTAIN_DIGITS = 2
+"""Significant digits of an uncertainty: "Guide to the expression of uncertainty in measurement" (JCGM 100:2008,
+7.2.6), at most two; a value is rounded to the last of them."""
 
 
 def energy_unit(pj: float | Fraction) -> tuple[str, int]:
@@ -50,6 +54,17 @@ def fixed(steps: int, decimals: int) -> str:
     """A number of 10^-decimals steps as text: `fixed(40374, 3)` is "40.374"; thousands get commas."""
     whole, part = divmod(steps, 10**decimals)
     return f"{whole:,}.{part:0{decimals}d}" if decimals else f"{whole:,}"
+
+
+def decimals_for(half: float) -> int:
+    """Decimals that leave two significant digits of half an interval (> 0); below 0 for tens and hundreds."""
+    return UNCERTAIN_DIGITS - 1 - math.floor(math.log10(half))
+
+
+def rounded(value: Fraction, decimals: int) -> str:
+    """A number >= 0 as text with these decimals; below 0, tens, hundreds ... stay: `rounded(1234, -2)` is "1,200"."""
+    steps = nearest(value * Fraction(10) ** decimals)
+    return fixed(steps, decimals) if decimals >= 0 else fixed(steps * 10**-decimals, 0)
 
 
 def per_inference(counts: Iterable[int], samples: int) -> list[int]:

@@ -1,19 +1,16 @@
 """What a report says of the uncertainty of its prices; energies then show no more digits than they deserve.
 
-The rounding is that of the "Guide to the expression of uncertainty in measurement" (JCGM 100:2008, 7.2.6): an
-uncertainty has at most two significant digits, and the value is rounded to the last of them.
+An interval has two significant digits, see `numbers.UNCERTAIN_DIGITS`, and the value is rounded to the last of them.
 """
 
 from __future__ import annotations
 
-import math
+from collections.abc import Mapping
 from fractions import Fraction
 from typing import Any
 
 from snn_energy.reporting.document import Document
-from snn_energy.reporting.numbers import ENERGY_DECIMALS, energy_unit, fixed, nearest, ratio
-
-DIGITS = 2
+from snn_energy.reporting.numbers import ENERGY_DECIMALS, decimals_for, energy_unit, ratio, rounded
 
 
 def deserved(document: Document) -> str | None:
@@ -33,8 +30,30 @@ def rounded_energy(document: Document, pj: float | Fraction, unit: tuple[str, in
     spread = document.get("uncertainty")
     if not spread or not spread["low_pj"] < spread["high_pj"]:
         return None
-    decimals = _decimals((spread["high_pj"] - spread["low_pj"]) / unit[1] / 2)
-    return _text(Fraction(pj) / unit[1], min(decimals, ENERGY_DECIMALS))
+    decimals = decimals_for((spread["high_pj"] - spread["low_pj"]) / unit[1] / 2)
+    return rounded(Fraction(pj) / unit[1], min(decimals, ENERGY_DECIMALS))
+
+
+def sampled_energies(spread: Mapping[str, Any]) -> dict[str, str]:
+    """The key "distribution" of a report as texts with one unit, by name without its `_pj`.
+
+    The mean and its interval have the digits that the interval leaves, the others those that the standard deviation
+    leaves: no more than energies have without. An interval that reaches below 0 ends there, for no energy does.
+    """
+    name, size = energy_unit(spread["mean_pj"])
+    low, high, sd = spread["ci95_low_pj"], spread["ci95_high_pj"], spread["sd_pj"]
+    found = {}
+    for key, value in spread.items():
+        if not key.endswith("_pj") or value is None:
+            continue
+        own = None if low is None or high is None else (high - low) / 2
+        half = own if key in _OF_THE_MEAN else sd
+        decimals = min(decimals_for(half / size), ENERGY_DECIMALS) if half else ENERGY_DECIMALS
+        found[key.removesuffix("_pj")] = f"{rounded(max(Fraction(value), Fraction()) / size, decimals)} {name}"
+    return found
+
+
+_OF_THE_MEAN = ("mean_pj", "ci95_low_pj", "ci95_high_pj")
 
 
 def uncertainty_facts(document: Document) -> list[tuple[str, str]]:
@@ -63,32 +82,22 @@ def uncertainty_facts(document: Document) -> list[tuple[str, str]]:
 
 def _rounded(spread: dict[str, Any]) -> tuple[str, str, str]:
     unit, size = energy_unit(spread["energy_pj"])
-    step = _decimals((spread["high_pj"] - spread["low_pj"]) / size / 2)
-    texts = [_text(Fraction(spread[key]) / size, step) for key in ("energy_pj", "low_pj", "high_pj")]
+    step = decimals_for((spread["high_pj"] - spread["low_pj"]) / size / 2)
+    texts = [rounded(Fraction(spread[key]) / size, step) for key in ("energy_pj", "low_pj", "high_pj")]
     return f"{texts[0]} {unit}", texts[1], f"{texts[2]} {unit}"
 
 
 def _within(spread: dict[str, Any]) -> str:
     unit, size = energy_unit(spread["energy_pj"])
-    step = _decimals((spread["high_pj"] - spread["low_pj"]) / size / 2)
-    low, high = (_text(Fraction(spread[key]) / size, step) for key in ("p05_pj", "p95_pj"))
+    step = decimals_for((spread["high_pj"] - spread["low_pj"]) / size / 2)
+    low, high = (rounded(Fraction(spread[key]) / size, step) for key in ("p05_pj", "p95_pj"))
     return f"{low} to {high} {unit}"
-
-
-def _decimals(half: float) -> int:
-    """Decimals that leave two significant digits of half an interval; below 0 for tens and hundreds."""
-    return DIGITS - 1 - math.floor(math.log10(half))
-
-
-def _text(value: Fraction, decimals: int) -> str:
-    steps = nearest(value * Fraction(10) ** decimals)
-    return fixed(steps, decimals) if decimals >= 0 else fixed(steps * 10**-decimals, 0)
 
 
 def _bar(bar: dict[str, Any]) -> str:
     unit, size = energy_unit(bar["energy_high_pj"])
     half = (bar["energy_high_pj"] - bar["energy_low_pj"]) / size / 2
-    low, high = (_text(Fraction(bar[key]) / size, _decimals(half)) for key in ("energy_low_pj", "energy_high_pj"))
+    low, high = (rounded(Fraction(bar[key]) / size, decimals_for(half)) for key in ("energy_low_pj", "energy_high_pj"))
     return f"{bar['price']} ({bar['price_low_pj']:g} to {bar['price_high_pj']:g} pJ): {low} to {high} {unit}"
 
 

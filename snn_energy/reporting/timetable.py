@@ -8,11 +8,24 @@ from fractions import Fraction
 from typing import Any
 
 from snn_energy.reporting.document import Document
-from snn_energy.reporting.numbers import apportion, energy, fixed, nearest, ratio
+from snn_energy.reporting.numbers import (
+    ENERGY_DECIMALS,
+    UNCERTAIN_DIGITS,
+    apportion,
+    decimals_for,
+    energy,
+    energy_unit,
+    fixed,
+    nearest,
+    ratio,
+    rounded,
+)
 
 TIME_UNITS = (("ps", 10**12), ("ns", 10**9), ("µs", 10**6), ("ms", 10**3), ("s", 1))
 """Units of time and how many make a second."""
 DECIMALS = 3
+EXACT_DIGITS = 4
+"""Significant digits of a product of an energy and a time without bounds."""
 LABEL = "latency"
 HEADINGS = ("time of", "runs", "cycles")
 
@@ -33,10 +46,15 @@ def time_unit(seconds: float | Fraction) -> tuple[str, int]:
     return next((unit for unit in reversed(TIME_UNITS) if seconds * unit[1] >= 1), TIME_UNITS[0])
 
 
-def duration(seconds: float, unit: tuple[str, int] | None = None) -> str:
-    """A time as text with its unit: `duration(0.0005)` is "500.000 µs"."""
-    name, size = unit or time_unit(seconds)
-    return f"{fixed(nearest(Fraction(seconds) * size * 10**DECIMALS), DECIMALS)} {name}"
+def duration(seconds: float, half: float | None = None) -> str:
+    """A time as text with its unit: `duration(0.0005)` is "500.000 µs".
+
+    Args:
+        seconds: the time.
+        half: half of its interval in seconds, which leaves no more digits than it deserves; None for none.
+    """
+    name, size = time_unit(seconds)
+    return f"{_time(seconds, size, half)} {name}"
 
 
 def timetable(document: Document) -> Timetable | None:
@@ -53,7 +71,7 @@ def timetable(document: Document) -> Timetable | None:
             (row["name"], _whole(row["passes"]), _cycles(row), time, row["bottleneck"] or "")
             for row, time in zip(rows, times, strict=True)
         ),
-        ("total", "", _cycles(latency), _time(latency["seconds"], size), latency["bottleneck"] or ""),
+        ("total", "", _cycles(latency), _time(latency["seconds"], size, _half(latency)), latency["bottleneck"] or ""),
     ]
     # A machine without a clock has no cycles, one whose clock is not stated no times.
     shown = [i for i in range(len(lines[0])) if any(cells[i] for cells in lines[1:])]
@@ -73,13 +91,13 @@ def latency_facts(document: Document) -> Iterator[Fact]:
     yield "", f"{latency['model']} machine; {latency['formula']}"
     yield "", f"assumed: {'; '.join(latency['assumptions'])}"
     if latency["static_pj"] is not None:
-        yield "static power", f"{energy(latency['static_pj'])} over that time, not in the energy above"
+        yield "static power", f"{_static(latency)} over that time, not in the energy above"
     elif latency["static_missing"]:
         yield "static power", f"none: {latency['static_missing']}"
     if latency["energy_delay_pj_s"] is not None:
         with_static = " (static power included)" if latency["static_pj"] is not None else ""
         least = _least(document)
-        yield "energy x delay", f"{least}{latency['energy_delay_pj_s'] * 1e-12:.4g} J s per inference{with_static}"
+        yield "energy x delay", f"{least}{_energy_delay(latency)} per inference{with_static}"
     yield from _throughput(document)
     yield from _against_the_twin(latency, document)
 
@@ -124,7 +142,7 @@ def _against_the_twin(latency: dict[str, Any], document: Document) -> Iterator[F
     elif other["cycles"] is not None and latency["cycles"]:
         text += f", {ratio(other['cycles'] / latency['cycles'])} times the SNN's"
     if other["energy_delay_pj_s"] is not None:
-        text += f"; energy x delay {_least(document['baseline'])}{other['energy_delay_pj_s'] * 1e-12:.4g} J s"
+        text += f"; energy x delay {_least(document['baseline'])}{_energy_delay(other)}"
     yield "ANN, latency", text
 
 
@@ -149,17 +167,45 @@ def _whole_time(latency: dict[str, Any], document: Document) -> str:
 
 def _ends(latency: dict[str, Any]) -> str:
     """The bounds, where they are not the number itself."""
-    key, show = ("cycles", _whole) if latency["cycles"] is not None else ("seconds", duration)
+    key = "cycles" if latency["cycles"] is not None else "seconds"
     low, high = latency[f"{key}_low"], latency[f"{key}_high"]
+    half = _half(latency)
+
+    def show(bound: Any) -> str:
+        return f"{bound:,}" if key == "cycles" else duration(bound, half)
+
     if high is None:
         return f", at least {show(low)}, without an upper bound"
     return "" if low == high else f", between {show(low)} and {show(high)} for any spread of events"
 
 
+def _half(latency: dict[str, Any]) -> float | None:
+    """How far, in seconds, a time that has no cycles is from the nearer of its bounds; None where they are the time."""
+    if latency["cycles"] is not None or latency["seconds"] is None or latency["seconds_high"] is None:
+        return None
+    away = (latency["seconds"] - latency["seconds_low"], latency["seconds_high"] - latency["seconds"])
+    return min((each for each in away if each > latency["seconds"] * 1e-12), default=None)
+
+
+def _static(latency: dict[str, Any]) -> str:
+    """Energy of the static power: as uncertain as the time that it is drawn for."""
+    pj, half = latency["static_pj"], _half(latency)
+    if half is None or not pj:
+        return energy(pj)
+    name, size = energy_unit(pj)
+    decimals = min(decimals_for(pj / size * half / latency["seconds"]), ENERGY_DECIMALS)
+    return f"{rounded(Fraction(pj) / size, decimals)} {name}"
+
+
+def _energy_delay(latency: dict[str, Any]) -> str:
+    digits = EXACT_DIGITS if _half(latency) is None else UNCERTAIN_DIGITS
+    return f"{latency['energy_delay_pj_s'] * 1e-12:.{digits}g} J s"
+
+
 def _shown(latency: dict[str, Any]) -> str:
     cycles, seconds = latency["cycles"], latency["seconds"]
     parts = [] if cycles is None else [f"{cycles:,} cycles"]
-    parts += [] if seconds is None else [duration(seconds)]
+    parts += [] if seconds is None else [duration(seconds, _half(latency))]
     if parts:
         return " = ".join(parts)
     least = "" if latency["cycles_low"] is None else f", at least {latency['cycles_low']:,} cycles"
@@ -177,8 +223,10 @@ def _times(rows: list[dict[str, Any]], latency: dict[str, Any], size: int) -> li
     return [fixed(each, DECIMALS) for each in apportion(steps, total)]
 
 
-def _time(seconds: float | None, size: int) -> str:
-    return "" if seconds is None else fixed(nearest(Fraction(seconds) * size * 10**DECIMALS), DECIMALS)
+def _time(seconds: float | None, size: int, half: float | None = None) -> str:
+    if seconds is None:
+        return ""
+    return rounded(Fraction(seconds) * size, DECIMALS if half is None else min(decimals_for(half * size), DECIMALS))
 
 
 def _whole(count: int | None) -> str:

@@ -48,6 +48,22 @@ def test_help_is_printed_also_without_arguments(words):
     assert listed == list(COMMANDS)
 
 
+def every_command(group=None, words=()):
+    """Words that call each command and group, with its own help."""
+    group = typer.main.get_command(app) if group is None else group
+    for name, command in group.commands.items():
+        yield (*words, name)
+        if hasattr(command, "commands"):
+            yield from every_command(command, (*words, name))
+
+
+@pytest.mark.parametrize("words", list(every_command()), ids=" ".join)
+def test_every_help_fits_and_has_an_example(words):
+    help_text = run(*words, "--help").stdout
+    assert max(map(len, help_text.splitlines())) <= 80
+    assert f"    snn-energy {' '.join(words)}" in help_text.split("Examples:\n")[1]
+
+
 def test_help_imports_nothing_heavy_and_answers_at_once():
     code = (
         "import sys, time\n"
@@ -140,7 +156,30 @@ def test_an_interrupt_is_no_traceback():
     assert result.stderr.strip() == "interrupted"
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("explain", "NAME"),
+        ("profile", "NAME"),
+        ("hardware", "new", "NAME"),
+        ("hardware", "fit", "NAME", "--hardware", "loihi"),
+        ("price", "NAME"),
+        ("calibrate", "NAME"),
+    ],
+    ids=lambda words: " ".join(words[:2]),
+)
+def test_a_name_that_no_file_can_have_is_one_line(words, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    name = "x" * 300
+    result = run(*(name if word == "NAME" else word for word in words))
+    assert (result.exit_code, result.stdout, list(tmp_path.iterdir())) == (1, "", [])
+    (line,) = result.stderr.splitlines()
+    assert line.startswith(f"error: {name}")
+    assert "File name too long" in line
+
+
 def test_a_mistake_of_ours_keeps_its_traceback():
+    assert isinstance(raising(OSError("of no file")).exception, OSError)
     result = raising(ZeroDivisionError("ours"))
     assert isinstance(result.exception, ZeroDivisionError)
 

@@ -74,7 +74,7 @@ def test_traces_are_found_in_a_folder_or_by_name(run, tmp_path):
     (tmp_path / "traces").mkdir()
     path = write(tmp_path / "traces", EXACT)
     moved = path.rename(tmp_path / "measured.csv")
-    assert "0.json: no such trace or report" in run(moved).stderr
+    assert f"0.json: no such trace or report (looked in {moved.parent})" in run(moved).stderr
     by_folder = run(moved, "--traces", "traces", "--json")
     by_name = run(moved, *(word for i in range(8) for word in ("--traces", f"traces/{i}.json")), "--json")
     assert by_folder.exit_code == 0

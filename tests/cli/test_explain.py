@@ -70,6 +70,9 @@ def test_other_hardware_changes_the_arithmetic(trace_file):
     ratio = own["neurobench"]["parts_pj"]["synapses"] / int8["neurobench"]["parts_pj"]["synapses"]
     assert ratio == pytest.approx(0.9 / 0.03)
     assert own["lemaire-2022"]["parts_pj"]["weights"] == int8["lemaire-2022"]["parts_pj"]["weights"]
+    assert (own["sata-sim"]["hardware"], int8["neurobench"]["hardware"]) == ("sata-sim-int8", "horowitz-45nm-int8")
+    # Nothing of it is priced on the hardware asked for, and it does not say so.
+    assert int8["sata-sim"] | {"ratio_to_lowest": None} == own["sata-sim"] | {"ratio_to_lowest": None}
     chip = methods("--hardware", "truenorth-total")
     assert "contain memory already" in chip["lemaire-2022"]["refused"]
 
@@ -86,7 +89,15 @@ def test_the_way_between_two_methods(trace_file):
     assert "bias" in text
 
 
+def test_the_table_says_on_what_it_is_priced(trace_file):
+    text = " ".join(run(trace_file, "--hardware", "loihi").stdout.split())
+    assert "by each method, arithmetic at the prices of loihi" in text
+    assert "sata-sim: at prices of its own, whatever the hardware." in text
+
+
 def test_refusals(trace_file):
+    mistyped = run(trace_file, "--between", "syop,arithmetic", exit_code=2).output
+    assert "error: explain: unknown method 'syop'; did you mean 'syops'? known: " in mistyped
     assert "two methods" in run(trace_file, "--between", "syops", exit_code=2).output
     assert "holds counts already" in run(trace_file, "--samples", "3", exit_code=2).output
     assert "unknown hardware" in run(trace_file, "--hardware", "abacus", exit_code=2).output

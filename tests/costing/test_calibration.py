@@ -425,6 +425,8 @@ def test_units_and_comments(tmp_path):
         ("trace,energy_uj\n,1", "line 2: names no trace"),
         ("trace,energy_uj,repeats\na,1,0", "line 2: repeats must be a whole number >= 1"),
         ("trace,energy_uj,sd_uj\na,1,0.1\nb,2,", "line 3: no standard deviation"),
+        ('trace,energy_uj\n"a\njson",1', "line 2: no row of CSV .* a measurement takes one line"),
+        ("trace,energy_uj\n" + 140_000 * "a" + ",1", "line 2: no row of CSV .field larger than field limit"),
     ],
 )
 def test_wrong_files_are_one_line(tmp_path, text, message):

@@ -263,6 +263,9 @@ def test_the_roofline_by_hand():
     assert [row.compute_cycles for row in found.rows] == [23, 30, 3]
     assert rows(found) == {"first": (1, 23, "compute"), "second": (3, 30, "compute"), "neuron": (3, 31, "memory")}
     assert found.cycles == 23 + 30 + 31
+    unpaced = latency(traced(n=1), {**SYSTOLIC, **MEMORY})  # updates in no time, and their states move all the same
+    assert rows(unpaced) == rows(found)
+    assert [row.compute_cycles for row in unpaced.rows] == [23, 30, 0]
     again = latency(traced(n=1), {**table, "weights_read": "once-per-pass"})
     assert again.rows[1].memory_cycles == -(-(3 * 20 * 8 + 3 * (5 * 1 + 4 * 8)) // 16)
     folded = latency(traced(n=1), {**table, "weights_read": "once-per-pass", "over_time": "fold"})

@@ -417,7 +417,7 @@ def test_waterfalls_between_any_two(trace):
     assert sum(s.energy_pj for s in found.steps) == found.ends[1].energy_per_inference_pj - (
         found.ends[0].energy_per_inference_pj
     )
-    for names, message in ((("syops", "x"), "no method 'x'"), (("syops", "bit-budget"), "prices nothing")):
+    for names, message in ((("syops", "x"), "unknown method 'x'"), (("syops", "bit-budget"), "prices nothing")):
         with pytest.raises(UsageError, match=message):
             explain(trace, between=names)
 

@@ -14,6 +14,7 @@ from machines import EVENTS, MEMORY, STEPS, SYSTOLIC, document, hardware, number
 
 from snn_energy.errors import ProfileError
 from snn_energy.hardware import load_hardware, parse_hardware, profile_template
+from snn_energy.hardware.machine_table import MODELS, Number
 from snn_energy.hardware.machines import EventDriven, Memory, StepSynchronous, Systolic
 
 TABLES = {"systolic": SYSTOLIC, "event-driven": EVENTS, "step-synchronous": STEPS}
@@ -187,6 +188,16 @@ def test_whatever_the_table_holds_it_is_read_or_refused_with_a_message(value):
         else:
             said = "read"
         assert said.startswith(("read", "x.toml: latency."))
+
+
+@pytest.mark.parametrize("table", TABLES.values(), ids=TABLES)
+def test_a_template_names_every_field_that_it_lacks(table):
+    """Each field of this kind of machine stands in the text once: as a key, or as a comment with its unit."""
+    text = profile_template("y", hardware(table)).partition("[latency]")[2]
+    given = tomllib.loads(profile_template("y", hardware(table)))["latency"]
+    for key, rule in MODELS[table["model"]].items():
+        told = f"# {key}: {rule.unit if isinstance(rule, Number) else rule.expected()}\n"
+        assert (key in given) != (told in text), key
 
 
 @pytest.mark.parametrize("table", TABLES.values(), ids=TABLES)

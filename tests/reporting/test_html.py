@@ -265,7 +265,7 @@ def test_intervals_of_prices_and_samples(document):
     told = [line.text for line in page.one("header").all("p", class_="interval")]
     assert told == [
         "80 to 130 pJ by the published ranges of the prices",
-        "97.000 pJ to 103.000 pJ: 95 % interval of the mean over 50 samples",
+        "97.0 pJ to 103.0 pJ: 95 % interval of the mean over 50 samples",
     ]
     prices, over = page.one("section", id_="spread").all("svg")
     # From 80 to 130 the value of 100 lies at 40 %; from 75 to 125 the interval from 97 to 103 at 44 to 56 %.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from decimal import Decimal
 
 import pytest
 import torch
@@ -21,6 +22,7 @@ from snn_energy.reporting.identity import DataDigest, model_digest
 from snn_energy.reporting.markdown import markdown
 from snn_energy.reporting.outcome import Outcome, Score, outcome_of_bytes
 from snn_energy.reporting.partial import Keeper, partial_path
+from snn_energy.reporting.spread_facts import sampled_energies
 from snn_energy.reporting.terminal import terminal_text
 from snn_energy.training import evaluate, load_images
 
@@ -310,14 +312,43 @@ def test_the_distribution_in_every_form():
     assert value["baseline"]["distribution"] is None
     assert value["stopping"] is None
     lines = [text for label, text in facts(value) if label == "distribution"]
-    nanojoule = f"{spread['mean_pj'] / 1e3:.3f} nJ"
+    # Two significant digits of half the interval, and of the standard deviation, say where the others end.
+    half = digits_kept((spread["ci95_high_pj"] - spread["ci95_low_pj"]) / 2e3)
+    low, high = (f"{spread[f'ci95_{end}_pj'] / 1e3:.{half}f} nJ" for end in ("low", "high"))
+    each = digits_kept(spread["sd_pj"] / 1e3)
+    assert 0 <= each <= half <= 3
     assert len(lines) == 1
-    assert lines[0].startswith(f"energy per inference {nanojoule}, 95 % interval ")
-    assert lines[0].endswith(f"p95 {spread['p95_pj'] / 1e3:.3f} nJ over 40 samples")
+    assert lines[0].startswith(
+        f"energy per inference {spread['mean_pj'] / 1e3:.{half}f} nJ, 95 % interval {low} to {high} ("
+    )
+    assert lines[0].endswith(f"p95 {spread['p95_pj'] / 1e3:.{each}f} nJ over 40 samples")
     assert f"- **distribution:** {lines[0]}" in markdown(value)
     printed = " ".join(terminal_text(value).split())
     assert f"distribution {lines[0]}" in printed
-    assert f"standard deviation {spread['sd_pj'] / 1e3:.3f} nJ, median " in printed
+    assert f"standard deviation {spread['sd_pj'] / 1e3:.{each}f} nJ, median " in printed
+
+
+def digits_kept(uncertain: float) -> int:
+    """Decimals that two significant digits of a number have."""
+    return -int(Decimal(f"{uncertain:.1e}").as_tuple().exponent)
+
+
+@pytest.mark.parametrize(
+    ("mean", "half", "sd", "told"),
+    [
+        (11689.0, 250.0, 1000.0, ("11.69 nJ", "11.44 nJ to 11.94 nJ", "13.5 nJ")),
+        (11689.0, 0.0, 0.0, ("11.689 nJ", "11.689 nJ to 11.689 nJ", "13.459 nJ")),  # equal samples: as ever
+        (11689.0, 0.001, 0.002, ("11.689 nJ", "11.689 nJ to 11.689 nJ", "13.459 nJ")),  # never more than ever
+        (11689.0, 12000.0, 20000.0, ("12 nJ", "0 nJ to 24 nJ", "13 nJ")),  # no energy lies below 0
+    ],
+)
+def test_a_distribution_has_no_more_digits_than_it_deserves(mean, half, sd, told):
+    spread = {
+        "samples": 50, "mean_pj": mean, "sd_pj": sd, "ci95_low_pj": mean - half, "ci95_high_pj": mean + half,
+        "precision": half / mean, "median_pj": mean, "p95_pj": 13459.0, "min_pj": 9708.0, "max_pj": 14359.0,
+    }  # fmt: skip
+    texts = sampled_energies(spread)
+    assert (texts["mean"], f"{texts['ci95_low']} to {texts['ci95_high']}", texts["p95"]) == told
 
 
 def test_one_sample_has_no_interval():

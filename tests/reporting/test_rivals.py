@@ -258,6 +258,17 @@ def test_the_quantised_twin_is_explained_below(document):
     assert "in place of every neuron" not in " ".join(text for text, _ in crossover_lines(alone, 80))
 
 
+def test_layers_that_an_ann_lacks_are_explained_below(document):
+    def told(value):
+        return " ".join(text for text, _ in crossover_lines(value, 80))
+
+    other = plain(document)
+    assert "of another shape" not in told(other)
+    other["crossover"]["layers"][0] |= {"ann_energy_pj": None, "crossover_rate": None, "margin": None}
+    assert "An ANN of another shape has none of these layers: only the network is compared with it." in told(other)
+    assert "of another shape" in crossover_markdown(other)
+
+
 def test_long_names_lose_their_front(document):
     value = copy.deepcopy(plain(document))
     for item in value["crossover"]["layers"]:

@@ -94,6 +94,23 @@ def test_bounds_are_told_where_they_differ():
     assert wide.startswith("22 cycles per inference, between 21 and 22 for any spread of events; no seconds: ")
 
 
+def test_times_with_bounds_have_no_more_digits_than_they_deserve():
+    """A time 193 µs above its lower bound ends at tens of µs, and so does what follows from it."""
+    found = document(STEPS)
+    bounds = {"seconds": 619.282e-6, "seconds_low": 426.718e-6, "seconds_high": 5.319e-3}
+    found["latency"] |= {**bounds, "static_pj": 64.653e6, "energy_delay_pj_s": 62820.0}
+    told = dict(facts(found))
+    assert told["latency"].startswith("620 µs per inference, between 430 µs and 5.32 ms for any spread of events")
+    assert told["static power"].startswith("65 µJ over that time")
+    assert told["energy x delay"].endswith("6.3e-08 J s per inference (static power included)")
+    assert "620" in timetable(found).total
+    found["latency"] |= {"seconds_low": 619.282e-6, "seconds_high": 619.282e-6}
+    told = dict(facts(found))
+    assert told["latency"].startswith("619.282 µs per inference; ")
+    assert told["static power"].startswith("64.653 µJ over that time")
+    assert told["energy x delay"].endswith("6.282e-08 J s per inference (static power included)")
+
+
 def test_unknown_times_are_told():
     class Attention(nn.Module):
         def forward(self, x: torch.Tensor) -> torch.Tensor:

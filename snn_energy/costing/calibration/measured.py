@@ -69,16 +69,23 @@ def read_measurements(path: str | Path) -> Measurements:
     lines = [(number, line) for number, line in enumerate(text.splitlines(), 1) if line.strip() and line[:1] != "#"]
     if not lines:
         raise DataError(f"{path}: empty; expected a heading like trace,energy_uj and one row for each measurement")
-    table = list(csv.reader(line for _, line in lines))
-    heading = [cell.strip().lower() for cell in table[0]]
-    columns = _columns(heading, path)
-    rows = tuple(_row(cells, columns, number, path) for cells, (number, _) in zip(table[1:], lines[1:], strict=True))
+    (_, first), *others = [(number, _cells(line, number, path)) for number, line in lines]
+    columns = _columns([cell.strip().lower() for cell in first], path)
+    rows = tuple(_row(cells, columns, number, path) for number, cells in others)
     if not rows:
         raise DataError(f"{path}: a heading and no measurement; expected at least one row")
     if any(row.sd_pj is None for row in rows) and any(row.sd_pj is not None for row in rows):
         empty = next(row.line for row in rows if row.sd_pj is None)
         raise DataError(f"{path}, line {empty}: no standard deviation, where other rows have one; fill in all or none")
     return Measurements(name=path.name, sha256=hashlib.sha256(data).hexdigest(), rows=rows)
+
+
+def _cells(line: str, number: int, path: Path) -> list[str]:
+    try:
+        (cells,) = csv.reader([line], strict=True)
+    except csv.Error as problem:
+        raise DataError(f"{path}, line {number}: no row of CSV ({problem}); a measurement takes one line") from None
+    return cells
 
 
 @dataclass(frozen=True, slots=True)

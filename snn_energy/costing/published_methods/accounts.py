@@ -24,6 +24,8 @@ class Book:
     terms: list[Term] = field(default_factory=list)
     left: dict[str, Left] = field(default_factory=dict)
     measures: dict[str, Fraction] = field(default_factory=dict)
+    charged: bool = False
+    """Whether the method asked for a price of the hardware profile."""
 
     def charge(self, part: str, layer: str, action: str, count: Fraction | int) -> None:
         """Add `count` actions at the price of the hardware profile.
@@ -37,6 +39,7 @@ class Book:
     def price(self, action: str) -> Fraction:
         """Price of an action in pJ; 0 where the price of another action contains it."""
         assert self.hardware is not None
+        self.charged = True
         if self.hardware.covered_by(action):
             return Fraction()
         price = self.hardware.price(action)
@@ -92,6 +95,18 @@ def account_names() -> tuple[str, ...]:
     return (*_WRITERS, *without)
 
 
+def check_name(method: str, where: str) -> None:
+    """Refuse what is no method.
+
+    Raises:
+        UsageError: with the closest name, if there is one; it begins with `where`.
+    """
+    if method not in account_names():
+        close = get_close_matches(method, account_names(), n=1)
+        meant = f"did you mean {close[0]!r}? " if close else ""
+        raise UsageError(f"{where}: unknown method {method!r}; {meant}known: {', '.join(account_names())}")
+
+
 def account(trace: Trace, method: str, hardware: Hardware | None = None) -> Account:
     """The total of one method, term by term.
 
@@ -107,10 +122,7 @@ def account(trace: Trace, method: str, hardware: Hardware | None = None) -> Acco
         UsageError: unknown method.
         TraceError: the trace holds no sample.
     """
-    if method not in account_names():
-        close = get_close_matches(method, account_names(), n=1)
-        meant = f"did you mean {close[0]!r}? " if close else ""
-        raise UsageError(f"account: unknown method {method!r}; {meant}known: {', '.join(account_names())}")
+    check_name(method, "account")
     if not trace.samples:
         raise TraceError("account: the trace holds no sample; trace at least one before pricing")
     sheet = load_sheet(method)
@@ -125,7 +137,7 @@ def account(trace: Trace, method: str, hardware: Hardware | None = None) -> Acco
         return Account(sheet=sheet, hardware=name, samples=trace.samples, refused=str(problem))
     return Account(
         sheet=sheet,
-        hardware=name,
+        hardware=name if book.charged else sheet.hardware,  # a method with prices of its own alone keeps them
         samples=trace.samples,
         terms=tuple(book.terms),
         left=tuple(book.left.values()),

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-from snn_energy.costing.published_methods.accounts import account_names, accounts
+from snn_energy.costing.published_methods.accounts import accounts, check_name
 from snn_energy.costing.published_methods.terms import PARTS, Account
 from snn_energy.costing.published_methods.waterfall import Step, waterfall
 from snn_energy.counting.counts import Trace
@@ -125,12 +125,12 @@ def explain(trace: Trace, hardware: Hardware | None = None, between: tuple[str, 
         UsageError: `between` names a method that there is not, or that gives no energy here.
         TraceError: the trace holds no sample.
     """
+    for name in between or ():
+        check_name(name, "explain")
     found = accounts(trace, hardware)
     ordered = sorted(found, key=lambda one: (not one.priced, one.energy_pj, one.refused is not None))
     for name in between or ():
-        one = next((one for one in found if one.sheet.name == name), None)
-        if one is None:
-            raise UsageError(f"explain: no method {name!r} to compare; known: {', '.join(account_names())}")
+        one = next(one for one in found if one.sheet.name == name)
         if not one.priced:
             reason = one.refused or "it prices nothing"
             raise UsageError(f"explain: {name} gives no energy to compare: {reason}")

@@ -23,10 +23,10 @@ OVER_TIME = {
 
 def on_array(trace: Trace, machine: Machine, engine: Systolic, task: Task) -> Work:
     """Time of one batch."""
-    steps = None if trace.time_steps == MIXED else task.steps
+    steps, memory = None if trace.time_steps == MIXED else task.steps, machine.memory is not None
     rows = (
         *(_layer(layer, machine, engine, task, steps) for layer in trace.layers),
-        *(_neuron(neuron, machine, engine, task) for neuron in trace.neurons if machine.updates_per_cycle),
+        *(_neuron(neuron, machine, engine, task) for neuron in trace.neurons if machine.updates_per_cycle or memory),
     )
     return Work(
         rows=rows,
@@ -68,10 +68,10 @@ def _layer(layer: LayerCounts, machine: Machine, engine: Systolic, task: Task, s
 
 
 def _neuron(neuron: NeuronCounts, machine: Machine, engine: Systolic, task: Task) -> Row:
-    """A sweep over all neurons at each time step, beside the array."""
-    assert machine.updates_per_cycle is not None
+    """A sweep over all neurons at each time step, beside the array; without a stated pace, their traffic alone."""
     passes = neuron.time_steps or 1
-    sweep = ceil_div(neuron.updates * task.batch, task.samples * passes * machine.updates_per_cycle)
+    pace = machine.updates_per_cycle
+    sweep = ceil_div(neuron.updates * task.batch, task.samples * passes * pace) if pace else 0
     compute = exactly(sweep * (1 if engine.over_time == "unroll" else passes))
     return Row(
         name=neuron.name,

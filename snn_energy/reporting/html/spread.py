@@ -21,10 +21,10 @@ from snn_energy.reporting.html.pieces import (
     strip,
 )
 from snn_energy.reporting.numbers import energy, energy_unit
-from snn_energy.reporting.spread_facts import uncertainty_facts
+from snn_energy.reporting.spread_facts import sampled_energies, uncertainty_facts
 
 SAMPLED = (
-    ("smallest", "min_pj"), ("median", "median_pj"), ("mean", "mean_pj"), ("p95", "p95_pj"), ("largest", "max_pj"),
+    ("smallest", "min"), ("median", "median"), ("mean", "mean"), ("p95", "p95"), ("largest", "max"),
 )  # fmt: skip
 """Ticks of the distribution: what each is called, and its key."""
 
@@ -82,7 +82,7 @@ def _price(row: Mapping[str, Any], low: float, high: float, middle: float, unit:
 
 def _distribution(spread: Mapping[str, Any]) -> Element:
     low, high = spread["min_pj"], spread["max_pj"]
-    unit = energy_unit(spread["mean_pj"])
+    texts = sampled_energies(spread)
     width = (high - low) or 1.0
 
     def at(name: str) -> float:
@@ -90,18 +90,18 @@ def _distribution(spread: Mapping[str, Any]) -> Element:
 
     marks = []
     if spread["ci95_low_pj"] is not None and spread["ci95_high_pj"] is not None:
-        ends = " to ".join(energy(max(spread[f"ci95_{end}_pj"], 0.0), unit) for end in ("low", "high"))
+        ends = " to ".join(texts[f"ci95_{end}"] for end in ("low", "high"))
         tip = f"95 % interval of the mean: {ends}"
         marks.append(Mark(style="snn", start=at("ci95_low_pj"), size=at("ci95_high_pj") - at("ci95_low_pj"), tip=tip))
     lines = [
-        tag("line", tag("title", f"{name}: {energy(spread[field], unit)}"), class_=f"mark tick {name}",
-            x1=place(at(field)), x2=place(at(field)), y1="0", y2="100%")
-        for name, field in SAMPLED
+        tag("line", tag("title", f"{name}: {texts[key]}"), class_=f"mark tick {name}",
+            x1=place(at(f"{key}_pj")), x2=place(at(f"{key}_pj")), y1="0", y2="100%")
+        for name, key in SAMPLED
     ]  # fmt: skip
-    label = "; ".join(f"{name} {energy(spread[field], unit)}" for name, field in SAMPLED)
+    label = "; ".join(f"{name} {texts[key]}" for name, key in SAMPLED)
     drawing = strip(marks, label, ground(), above=lines)
     return figure(
         "Samples",
         f"Energy of single inferences over {spread['samples']:,} samples: {label}.",
-        bars([bar("samples", drawing, energy(spread["mean_pj"], unit))], "Distribution over samples"),
+        bars([bar("samples", drawing, texts["mean"])], "Distribution over samples"),
     )

@@ -11,7 +11,7 @@ from snn_energy.reporting.html.pieces import fact_list
 from snn_energy.reporting.html.rivals import main_rivals
 from snn_energy.reporting.layout import layer_table
 from snn_energy.reporting.numbers import energy, energy_unit, percent, ratio
-from snn_energy.reporting.spread_facts import deserved
+from snn_energy.reporting.spread_facts import deserved, sampled_energies
 from snn_energy.reporting.timetable import duration
 from snn_energy.reporting.verdict import verdict_facts
 
@@ -87,8 +87,8 @@ def _intervals(document: Document) -> Iterator[str]:
         yield "No interval of the prices: none of those used has a published range"
     sampled = document.get("distribution")
     if sampled and sampled["ci95_low_pj"] is not None and sampled["ci95_high_pj"] is not None:
-        unit = energy_unit(sampled["mean_pj"])
-        ends = " to ".join(energy(max(sampled[f"ci95_{end}_pj"], 0.0), unit) for end in ("low", "high"))
+        texts = sampled_energies(sampled)
+        ends = " to ".join(texts[f"ci95_{end}"] for end in ("low", "high"))
         yield f"{ends}: 95 % interval of the mean over {_samples(sampled['samples'])}"
 
 
