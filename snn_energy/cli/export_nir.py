@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from snn_energy.cli.console import emit_json, print_line, progress
-from snn_energy.cli.options import DataDirOption, SplitOption
+from snn_energy.cli.options import DataDirOption, LayoutOption, ModelArgsOption, ModelOption, SplitOption
 
 if TYPE_CHECKING:
     from snn_energy.exporting.nir import ExportedNir
@@ -29,13 +29,8 @@ def nir_command(
     ] = None,
     *,
     output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="File to write.", show_default=False)],
-    model: Annotated[
-        str | None,
-        typer.Option(metavar="MODULE:FACTORY", help="Your own network, made by this function.", show_default=False),
-    ] = None,
-    model_args: Annotated[
-        str | None, typer.Option(metavar="JSON", help="Arguments of the --model function.", show_default=False)
-    ] = None,
+    model: ModelOption = None,
+    model_args: ModelArgsOption = None,
     data: Annotated[
         str | None,
         typer.Option(
@@ -46,9 +41,7 @@ def nir_command(
     ] = None,
     split: SplitOption = "test",
     data_dir: DataDirOption = None,
-    layout: Annotated[
-        str, typer.Option(metavar="N|TN|NT", help="Leading axes of an array: samples, or time steps too.")
-    ] = "N",
+    layout: LayoutOption = "N",
     samples: Annotated[int, typer.Option(metavar="N", min=1, help="The first N samples at most.")] = DEFAULT_SAMPLES,
     convention: Annotated[
         str,

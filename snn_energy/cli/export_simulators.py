@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from snn_energy.cli.console import emit_json, print_block, print_line, progress
-from snn_energy.cli.options import DataDirOption, DataOption, FirstSamplesOption, JsonOption, SplitOption
+from snn_energy.cli.options import (
+    DataDirOption,
+    DataOption,
+    FirstSamplesOption,
+    JsonOption,
+    LayoutOption,
+    ModelArgsOption,
+    ModelOption,
+    SplitOption,
+)
 from snn_energy.errors import UsageError
 
 if TYPE_CHECKING:
@@ -40,16 +49,6 @@ CheckpointArgument = Annotated[
         help="Checkpoint file, or name of a shipped one (fashion-cnn); with --model, a plain state dict.",
         show_default=False,
     ),
-]
-ModelOption = Annotated[
-    str | None,
-    typer.Option(metavar="MODULE:FACTORY", help="Your own network, made by this function.", show_default=False),
-]
-ModelArgsOption = Annotated[
-    str | None, typer.Option(metavar="JSON", help="Arguments of the --model function.", show_default=False)
-]
-LayoutOption = Annotated[
-    str, typer.Option(metavar="N|TN|NT", help="Leading axes of an array: samples, or time steps too.")
 ]
 FolderOption = Annotated[
     Path, typer.Option("--output", "-o", metavar="FOLDER", help="Folder to write into.", show_default=False)
