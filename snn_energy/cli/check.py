@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -151,7 +152,7 @@ def _document(
     hardware: str | None,
     method: str | None,
     batch_size: int,
-    data: dict[str, object],
+    data: Mapping[str, object],
     factory: Factory,
     asked: list[str],
 ) -> Document:

@@ -74,7 +74,8 @@ def price_command(
     Examples:
       snn-energy profile fashion-cnn --trace counts.json.gz
       snn-energy price counts.json.gz --hardware horowitz-45nm-int8
-      snn-energy price counts.json.gz --method arithmetic+memory:outputs,aer --uncertainty
+      snn-energy price counts.json --method arithmetic+memory:outputs,aer
+      snn-energy price counts.json.gz --uncertainty
       snn-energy price counts.json.gz --hardware sata-sim-int8 --batch 64
       snn-energy price part1.json part2.json --json --output report.json
     """

@@ -197,7 +197,7 @@ def profile_command(
       snn-energy profile fashion-cnn --output report.html
       snn-energy profile weights.pt --model my_net:build --data x.npy --layout TN
       snn-energy profile fashion-cnn --encode rate --encode-steps 8 --layout TN
-      snn-energy profile --model my_net:build --data nmnist --frames 10 --layout TN
+      snn-energy profile --model my_net:build --data shd --frames 9 --layout TN
       snn-energy profile my.onnx --data x.npy
       snn-energy profile my.nir --data x.npy --layout TN --convention snntorch
       snn-energy profile fashion-cnn --until 1% --batch-size 50

@@ -121,7 +121,7 @@ def train_command(
     \b
     Examples:
       snn-energy train --recipe digits-cnn
-      snn-energy train --config mine.toml --set epochs=5 --set augmentation.flip=true
+      snn-energy train --config mine.toml --set augmentation.flip=true
       snn-energy train --data digits --epochs 5 --time-steps 2 --widths 8,16
       snn-energy train --recipe fashion-cnn --out fashion-cnn.pt --resume
       snn-energy train --recipe digits-cnn --energy-target-uj 0.1

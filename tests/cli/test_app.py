@@ -48,6 +48,25 @@ def test_help_is_printed_also_without_arguments(words):
     assert listed == list(COMMANDS)
 
 
+def every_command():
+    """The words of all commands, those of groups included."""
+
+    def below(command, words):
+        yield words
+        for name, child in getattr(command, "commands", {}).items():
+            yield from below(child, (*words, name))
+
+    return list(below(typer.main.get_command(app), ()))[1:]
+
+
+@pytest.mark.parametrize("words", every_command(), ids=" ".join)
+def test_the_help_of_every_command_fits_and_has_an_example(words, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    shown = run(*words, "--help").stdout
+    assert [line for line in shown.splitlines() if len(line) > 80] == []
+    assert re.search(rf"Examples?:\n( {{4}}.*\n)* {{4}}snn-energy {words[0]}\b", shown)
+
+
 def test_help_imports_nothing_heavy_and_answers_at_once():
     code = (
         "import sys, time\n"
