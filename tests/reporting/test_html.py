@@ -15,10 +15,12 @@ from html_tree import Node, cells, parsed
 
 from snn_energy.errors import DataError
 from snn_energy.reporting.explained import explanation_key, load_explanation
+from snn_energy.reporting.facts import COMPONENTS
 from snn_energy.reporting.html.curves import curves_figure
 from snn_energy.reporting.html.elements import tag, to_html
 from snn_energy.reporting.html.page import SECTIONS, html_page
 from snn_energy.reporting.html.rates import MOST_CELLS, heat_rows, rates_section
+from snn_energy.reporting.numbers import ratio
 from snn_energy.reporting.spread import uncertainty_key
 from snn_energy.reporting.style import BLUE, COMPONENT_COLOURS, GREEN, ORANGE, PALE, PURPLE, SKY, VERMILION
 
@@ -139,6 +141,47 @@ def test_components_add_up(page):
     total = energy.one("ol", class_="whole").one("span", class_="value").text
     assert sum(parts) == pytest.approx(float(total), abs=1e-9)
     assert f"{float(total):.3f}" == page.one("table", id_="layer-table").one("tfoot").one("tr").children[-2].text
+
+
+def test_every_layer_by_component_and_beside_its_twin(page, full):
+    """Columns add up to their last line, lines to the SNN, and a line's twin is the row of the same name."""
+    table = page.one("section", id_="energy").one("table")
+    ((*headings,),) = cells(table, "thead")
+    assert headings[-3:] == ["SNN", "ANN twin, dense", "ANN/SNN"]
+    components = [label for key, label in COMPONENTS if full["totals"]["components_pj"].get(key)]
+    assert headings[1:-3] == components
+    own = 1 + len(components)
+    *rows, total = cells(table, "tbody")
+    numbers = {row[0]: [int(cell.replace(".", "")) if cell else 0 for cell in row[1:-1]] for row in (*rows, total)}
+    assert len(numbers) == len(rows) + 1
+    for parts in numbers.values():
+        assert sum(parts[: own - 1]) == parts[own - 1]
+    for column in zip(*numbers.values(), strict=True):
+        assert sum(column[:-1]) == column[-1]
+    size = {"pJ": 1, "nJ": 1e3, "µJ": 1e6}[page.one("table", id_="layer-table").attrs["data-unit"]] / 1000
+    for side, place in ((full, own - 1), (full["baseline"], own)):
+        whole = side["totals"]["energy_per_inference_pj"]
+        assert numbers["total"][place] == pytest.approx(whole / size, abs=0.5)
+        for row in side["rows"]:
+            if row["part"] == "synapses":
+                assert numbers[row["name"]][place] == pytest.approx(row["energy_pj"] / side["samples"] / size, abs=1)
+    assert total[-1] == ratio(numbers["total"][own] / numbers["total"][own - 1])
+
+
+def test_without_a_twin_the_layers_stand_alone(document):
+    alone = {**document, "baseline": None}
+    table = parsed(html_page(alone)).one("section", id_="energy").one("table")
+    assert cells(table, "thead")[0][-1] == "SNN"
+
+
+def test_what_only_the_twin_has_is_a_line_of_its_own(document):
+    extra = copy.deepcopy(document)
+    extra["baseline"]["rows"].append({**extra["baseline"]["rows"][0], "name": "nowhere"})
+    table = parsed(html_page(extra)).one("section", id_="energy").one("table")
+    lines = {row[0]: row for row in cells(table, "tbody")}
+    first = extra["baseline"]["rows"][0]["name"]
+    assert float(lines["(twin alone)"][-2]) == pytest.approx(float(lines[first][-2]), abs=0.0011)
+    assert (lines["(twin alone)"][-1], lines["(twin alone)"][-3]) == ("", "")
 
 
 def test_bars_are_as_long_as_the_energies(full, page):
@@ -386,7 +429,7 @@ def large(document, layers):
 
 def test_a_network_of_500_layers(document):
     text = html_page(large(document, 500))
-    assert len(text.encode()) < 1_200_000
+    assert len(text.encode()) < 1_300_000
     page = parsed(text)
     assert len(cells(page.one("table", id_="layer-table"), "tbody")) == 1000
     assert len(list(page.one("section", id_="energy").all("svg"))) == 41  # the largest 40, and the total
