@@ -7,6 +7,7 @@ import copy
 import hashlib
 import json
 import re
+from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from snn_energy.reporting.explained import explanation_key, load_explanation
 from snn_energy.reporting.facts import COMPONENTS
 from snn_energy.reporting.html.curves import curves_figure
 from snn_energy.reporting.html.elements import tag, to_html
+from snn_energy.reporting.html.entries import _meet
 from snn_energy.reporting.html.page import SECTIONS, html_page
 from snn_energy.reporting.html.rates import MOST_CELLS, heat_rows, rates_section
 from snn_energy.reporting.numbers import ratio
@@ -165,7 +167,10 @@ def test_every_layer_by_component_and_beside_its_twin(page, full):
         for row in side["rows"]:
             if row["part"] == "synapses":
                 assert numbers[row["name"]][place] == pytest.approx(row["energy_pj"] / side["samples"] / size, abs=1)
-    assert total[-1] == ratio(numbers["total"][own] / numbers["total"][own - 1])
+    energies = [side["totals"]["energy_per_inference_pj"] for side in (full["baseline"], full)]
+    assert total[-1] == ratio(energies[0] / energies[1])
+    keys = page.one("section", id_="energy").one("ul", class_="keys").all("li")
+    assert [key.one("b").text for key in keys] == total[1:own]  # the sentence and the table print the same sums
 
 
 def test_without_a_twin_the_layers_stand_alone(document):
@@ -483,3 +488,20 @@ def test_elements_escape_by_themselves():
     node = tag("td", "a < b & c", None, ["d", tag("b", ">")], class_='"x"', hidden=True, title=None, data_part="y")
     assert to_html(node) == '<td class="&quot;x&quot;" hidden data-part="y">a &lt; b &amp; cd<b>&gt;</b></td>'
     assert isinstance(parsed("<!doctype html>\n" + to_html(node)), Node)
+
+
+def test_steps_move_within_lines_until_the_columns_agree():
+    """Three lines of 1.4 + 0.6 + 0.0 print as 1 + 1 + 0; their sums are 4.2 and 1.8, printed as 4 and 2."""
+    exact = [[Fraction(14, 10), Fraction(6, 10), Fraction()] for _ in range(3)]
+    steps = [[1, 1, 0] for _ in exact]
+    _meet(exact, steps, [4, 2, 0])
+    assert sorted(steps) == [[1, 1, 0], [1, 1, 0], [2, 0, 0]]
+    # No line has both the first and the last component: the step goes over the one between.
+    half = Fraction(1, 2)
+    exact, steps = [[half, half, Fraction()], [Fraction(), half, half]], [[1, 0, 0], [0, 1, 0]]
+    _meet(exact, steps, [0, 1, 1])
+    assert steps == [[0, 1, 0], [0, 0, 1]]
+    # Where nothing can move, nothing does.
+    exact, steps = [[half, Fraction()], [Fraction(), half]], [[1, 0], [0, 0]]
+    _meet(exact, steps, [0, 1])
+    assert steps == [[1, 0], [0, 0]]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from fractions import Fraction
 
 from snn_energy.reporting.document import Document
@@ -17,22 +17,31 @@ ALONE = "(twin alone)"
 """The line of the twin's rows that have no namesake in the network."""
 
 
+Side = tuple[int, Fraction] | None
+"""Energy of one inference in printed steps, and exactly in pJ."""
+
+
 def beside_table(document: Document, found: Sequence[Entry], unit: str) -> Element:
     """A line for each line of the layer table; energies of one inference in `unit`, whose columns add up."""
     used = [(key, label) for key, label in COMPONENTS if any(entry.steps[key] for entry in found)]
-    ann = _twin(document, found, unit)
-    twin: list[int | None] = [None] * (len(found) + 1) if ann is None else [*ann]
+    energies = _twin(document, found)
+    size = dict(ENERGY_UNITS)[unit]
+    twin: list[Side] = [None] * (len(found) + 1)
+    if energies is not None:
+        steps = apportion([pj / size * 10**ENERGY_DECIMALS for pj in energies])
+        twin = list(zip(steps, energies, strict=True))
     rows = []
     for entry, beside in zip(found, twin, strict=False):
         parts = [energy_text(entry.steps[key]) if entry.energies_pj[key] else "" for key, _ in used]
-        rows.append([entry.line.name, *parts, *_sides(entry.line.energy, beside)])
-    if twin[-1]:
-        rows.append([ALONE, *[""] * len(used), *_sides(None, twin[-1])])
+        rows.append([entry.line.name, *parts, *_cells((entry.line.energy, entry.energy_pj), beside)])
+    if twin[-1] is not None and twin[-1][0]:
+        rows.append([ALONE, *[""] * len(used), *_cells(None, twin[-1])])
     sums = [energy_text(sum(entry.steps[key] for entry in found)) for key, _ in used]
-    rows.append(["total", *sums, *_sides(sum(entry.line.energy for entry in found), None if ann is None else sum(ann))])
-    against = ("ANN twin, dense", "ANN/SNN") if ann is not None else ()
+    whole = _sum((entry.line.energy, entry.energy_pj) for entry in found)
+    rows.append(["total", *sums, *_cells(whole, None if energies is None else _sum(filter(None, twin)))])
+    against = ("ANN twin, dense", "ANN/SNN") if energies is not None else ()
     headings = ("layer", *(label for _, label in used), "SNN", *against)
-    told = "by component" if ann is None else "by component, beside the dense ANN twin"
+    told = "by component" if energies is None else "by component, beside the dense ANN twin"
     return tag(
         "details",
         tag("summary", f"Every layer in {unit}, {told}"),
@@ -40,16 +49,21 @@ def beside_table(document: Document, found: Sequence[Entry], unit: str) -> Eleme
     )
 
 
-def _sides(snn: int | None, ann: int | None) -> list[str]:
+def _cells(snn: Side, ann: Side) -> list[str]:
     """The cells of the SNN and, where there is a twin, of the ANN and their ratio."""
-    own = "" if snn is None else energy_text(snn)
+    own = "" if snn is None else energy_text(snn[0])
     if ann is None:
         return [own]
-    return [own, energy_text(ann), ratio(ann / snn) if snn else ""]
+    return [own, energy_text(ann[0]), ratio(float(ann[1] / snn[1])) if snn and snn[1] else ""]
 
 
-def _twin(document: Document, found: Sequence[Entry], unit: str) -> list[int] | None:
-    """Energies of the twin's namesakes in printed steps, and of what has none; they add up to the twin's total."""
+def _sum(sides: Iterable[tuple[int, Fraction]]) -> tuple[int, Fraction]:
+    steps, energies = zip(*sides, strict=True)
+    return sum(steps), sum(energies, Fraction())
+
+
+def _twin(document: Document, found: Sequence[Entry]) -> list[Fraction] | None:
+    """Energies in pJ of the twin's namesakes of the lines and, at the end, of what has none."""
     twin = document.get("baseline")
     if twin is None or without_price(document):
         return None
@@ -57,5 +71,4 @@ def _twin(document: Document, found: Sequence[Entry], unit: str) -> list[int] | 
     energies = [Fraction()] * (len(found) + 1)
     for row in twin["rows"]:
         energies[places.get(row["name"], -1)] += row_energy(row) / twin["samples"]
-    size = dict(ENERGY_UNITS)[unit]
-    return apportion([pj / size * 10**ENERGY_DECIMALS for pj in energies])
+    return energies
