@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,10 +10,21 @@ import typer
 
 from snn_energy.cli.config import given
 from snn_energy.cli.console import emit_json, print_line, progress
-from snn_energy.cli.options import BatchSizeOption, DataDirOption, DataOption, JsonOption, SamplesOption, SplitOption
+from snn_energy.cli.options import (
+    BatchSizeOption,
+    DataDirOption,
+    DataOption,
+    JsonOption,
+    LayoutOption,
+    ModelArgsOption,
+    ModelOption,
+    SamplesOption,
+    SplitOption,
+)
 
 if TYPE_CHECKING:
     from snn_energy.reporting.document import Document
+    from snn_energy.workflow.gathering import Factory
 
 DEFAULT_HARDWARE = "horowitz-45nm-fp32"
 DEFAULT_METHOD = "arithmetic"
@@ -23,7 +35,9 @@ def check_command(
     source: Annotated[
         str,
         typer.Argument(
-            metavar="SOURCE", help="JSON report, saved trace, .onnx or .nir graph, checkpoint, name of a shipped one."
+            metavar="SOURCE",
+            help="JSON report, saved trace, .onnx or .nir graph, checkpoint or name of a shipped one, function that "
+            "makes a network (MODULE:FACTORY); with --model, a state dict.",
         ),
     ],
     max_uj: Annotated[
@@ -67,7 +81,10 @@ def check_command(
     split: SplitOption = "test",
     data_dir: DataDirOption = None,
     samples: SamplesOption = None,
+    layout: LayoutOption = "N",
     batch_size: BatchSizeOption = 250,
+    model: ModelOption = None,
+    model_args: ModelArgsOption = None,
     github: Annotated[
         bool, typer.Option("--github", help="Failed conditions as annotations of GitHub Actions as well.")
     ] = False,
@@ -83,6 +100,7 @@ def check_command(
       snn-energy check report.json --max-uj 2.5 --min-accuracy 91%
       snn-energy check my.pt --baseline main.json --tolerance 1%
       snn-energy check report.json --require-complete --github
+      snn-energy check w.pt --model my_net:build --data digits --max-uj 2
 
     \b
     In a workflow of GitHub Actions:
@@ -94,6 +112,7 @@ def check_command(
     from snn_energy.errors import UsageError
     from snn_energy.reporting.document import load_document
     from snn_energy.workflow.gate import Conditions, annotation, to_dict, verdicts
+    from snn_energy.workflow.gathering import Factory
 
     if tolerance != "0%" and baseline is None:
         raise UsageError("--tolerance says how far --baseline may be exceeded: give --baseline REPORT.json as well")
@@ -111,7 +130,8 @@ def check_command(
             "nothing to check: give --max-uj, --max-latency-ms, --min-accuracy, --baseline or --require-complete"
         )
     asked = given(context, hardware=hardware, method=method)
-    document = _document(source, before, hardware, method, batch_size, _data(data, split, data_dir, samples), asked)
+    wanted = {"source": data, "split": split, "data_dir": data_dir, "samples": samples, "layout": layout}
+    document = _document(source, before, hardware, method, batch_size, wanted, Factory(model, model_args), asked)
     found = verdicts(document, conditions)
     if json:
         emit_json(to_dict(found))
@@ -126,17 +146,14 @@ def check_command(
         raise typer.Exit(1)
 
 
-def _data(data: str | None, split: str, data_dir: Path | None, samples: int | None) -> dict[str, object]:
-    return {"source": data, "split": split, "data_dir": data_dir, "samples": samples}
-
-
 def _document(
     source: str,
     before: Document | None,
     hardware: str | None,
     method: str | None,
     batch_size: int,
-    data: dict[str, object],
+    data: Mapping[str, object],
+    factory: Factory,
     asked: list[str],
 ) -> Document:
     """The report itself, or one made of what the word names, on the baseline's terms."""
@@ -145,6 +162,7 @@ def _document(
     from snn_energy.workflow.sources import kind_of
 
     kind = kind_of(source)
+    factory.refuse_idle([kind])
     if kind == "report":
         if asked:
             raise UsageError(f"{source}: a report keeps its hardware and its method; leave --hardware and --method out")
@@ -163,7 +181,7 @@ def _document(
 
     from snn_energy.workflow.gathering import subject_of
 
-    subject = subject_of(source, kind, data)
+    subject = subject_of(source, kind, data, factory)
     with progress("counting", len(subject.images)) as advance:
         assessment = subject.assess(
             batch_size=batch_size, hardware=prices, method=chosen, baseline=False, progress=advance

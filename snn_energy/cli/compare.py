@@ -12,7 +12,16 @@ import typer
 from snn_energy.cli.columns import prose, table_lines
 from snn_energy.cli.config import given
 from snn_energy.cli.console import emit_json, print_line, progress, stdout_console
-from snn_energy.cli.options import BatchSizeOption, DataDirOption, DataOption, SamplesOption, SplitOption
+from snn_energy.cli.options import (
+    BatchSizeOption,
+    DataDirOption,
+    DataOption,
+    LayoutOption,
+    ModelArgsOption,
+    ModelOption,
+    SamplesOption,
+    SplitOption,
+)
 from snn_energy.cli.rendering import OutputOption, check_writable
 
 if TYPE_CHECKING:
@@ -56,7 +65,8 @@ def compare_command(
         list[str],
         typer.Argument(
             metavar="SOURCE...",
-            help="Checkpoints (files or names of shipped ones), .onnx and .nir graphs, saved traces, JSON reports.",
+            help="Checkpoints (files or names of shipped ones), .onnx and .nir graphs, saved traces, JSON reports, "
+            "functions that make a network (MODULE:FACTORY); with --model, state dicts.",
         ),
     ],
     hardware: HardwaresOption = None,
@@ -70,7 +80,10 @@ def compare_command(
     split: SplitOption = "test",
     data_dir: DataDirOption = None,
     samples: SamplesOption = None,
+    layout: LayoutOption = "N",
     batch_size: BatchSizeOption = 250,
+    model: ModelOption = None,
+    model_args: ModelArgsOption = None,
     baseline: Annotated[bool, typer.Option("--baseline/--no-baseline", help="Run the ANN twins as well.")] = True,
     fold: Annotated[
         bool, typer.Option("--fold/--no-fold", help="Fold a batch norm right behind a layer into it, or count it.")
@@ -96,6 +109,8 @@ def compare_command(
     Examples:
       snn-energy compare fashion-cnn my.pt --hardware horowitz-45nm-int8
       snn-energy compare fashion-cnn --time-steps 1,2,4 --bits own,8
+      snn-energy compare a.pt b.pt --model my_net:build --data x.npy
+      snn-energy compare my_net:small my_net:large --data digits
       snn-energy compare a.json.gz b.json.gz --hardware loihi --json
       snn-energy compare old.json new.json --format latex --output table.tex
     """
@@ -107,9 +122,10 @@ def compare_command(
     profiles = [load_hardware(name) for name in hardware or ()]
     refuse_twice(profiles)
 
-    from snn_energy.workflow.gathering import Request, gather, sources_of
+    from snn_energy.workflow.gathering import Factory, Request, gather, sources_of
 
-    found = sources_of(sources, {"source": data, "split": split, "data_dir": data_dir, "samples": samples})
+    wanted = {"source": data, "split": split, "data_dir": data_dir, "samples": samples, "layout": layout}
+    found = sources_of(sources, wanted, Factory(model, model_args))
     typed = given(context, hardware=hardware, method=method, time_steps=time_steps, bits=bits)
     _refuse_idle(found, [name for name in ("time_steps", "bits") if name in typed])
     if any(source.document is not None for source in found):  # which defaults of a project cannot change
@@ -168,8 +184,9 @@ def refuse_twice(profiles: Sequence[Hardware]) -> None:
 def _refuse_idle(sources: Sequence[Source], typed: Sequence[str]) -> None:
     """Options for checkpoints where there is none would change nothing in silence."""
     from snn_energy.errors import UsageError
+    from snn_energy.workflow.sources import RUNS_ANEW
 
-    if typed and not any(source.kind == "checkpoint" for source in sources):
+    if typed and not any(source.kind in RUNS_ANEW for source in sources):
         name = typed[0].replace("_", "-")
         raise UsageError(f"--{name} is for checkpoints, which run again; these sources are counted already")
 

@@ -10,8 +10,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from snn_energy.cli.console import emit_json, print_line, progress
-from snn_energy.cli.networks import LayoutOption, ModelArgsOption, ModelOption, named_subject
-from snn_energy.cli.options import DataDirOption, SplitOption
+from snn_energy.cli.networks import named_subject
+from snn_energy.cli.options import (
+    DataDirOption,
+    LayoutOption,
+    ModelArgsOption,
+    ModelOption,
+    SplitOption,
+)
 from snn_energy.cli.rendering import check_writable
 from snn_energy.errors import UsageError
 

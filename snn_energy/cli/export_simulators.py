@@ -10,8 +10,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from snn_energy.cli.console import emit_json, print_block, print_line, progress
-from snn_energy.cli.networks import LayoutOption, ModelArgsOption, ModelOption, named_subject
-from snn_energy.cli.options import DataDirOption, DataOption, FirstSamplesOption, JsonOption, SplitOption
+from snn_energy.cli.networks import named_subject
+from snn_energy.cli.options import (
+    DataDirOption,
+    DataOption,
+    FirstSamplesOption,
+    JsonOption,
+    LayoutOption,
+    ModelArgsOption,
+    ModelOption,
+    SplitOption,
+)
 from snn_energy.errors import UsageError
 
 if TYPE_CHECKING:

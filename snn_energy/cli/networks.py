@@ -1,26 +1,13 @@
-"""Which network a command exports: the options that name it, and the network with its data that they stand for."""
+"""The network that a command exports or simulates, and its data, from the words that name them."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
-
-import typer
+from typing import TYPE_CHECKING
 
 from snn_energy.errors import UsageError
 
 if TYPE_CHECKING:
     from snn_energy.reporting.subject import DataRequest, Subject
-
-ModelOption = Annotated[
-    str | None,
-    typer.Option(metavar="MODULE:FACTORY", help="Your own network, made by this function.", show_default=False),
-]
-ModelArgsOption = Annotated[
-    str | None, typer.Option(metavar="JSON", help="Arguments of the --model function.", show_default=False)
-]
-LayoutOption = Annotated[
-    str, typer.Option(metavar="N|TN|NT", help="Leading axes of an array: samples, or time steps too.")
-]
 
 
 def named_subject(

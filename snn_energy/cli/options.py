@@ -26,6 +26,16 @@ FirstSamplesOption = Annotated[
     int | None,
     typer.Option(metavar="N", help="Only the first N samples; default: 1000, or all if fewer.", show_default=False),
 ]
+LayoutOption = Annotated[
+    str, typer.Option(metavar="N|TN|NT", help="Leading axes of an array: samples, or time steps too.")
+]
+ModelOption = Annotated[
+    str | None,
+    typer.Option(metavar="MODULE:FACTORY", help="Your own network, made by this function.", show_default=False),
+]
+ModelArgsOption = Annotated[
+    str | None, typer.Option(metavar="JSON", help="Arguments of the --model function.", show_default=False)
+]
 BatchSizeOption = Annotated[int, typer.Option(metavar="N", help="Samples per call.")]
 
 

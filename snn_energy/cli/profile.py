@@ -11,7 +11,16 @@ import typer
 
 from snn_energy.cli.console import print_line, progress
 from snn_energy.cli.group import INTERRUPTED
-from snn_energy.cli.options import BatchSizeOption, DataDirOption, HardwareOption, SamplesOption, SplitOption
+from snn_energy.cli.options import (
+    BatchSizeOption,
+    DataDirOption,
+    HardwareOption,
+    LayoutOption,
+    ModelArgsOption,
+    ModelOption,
+    SamplesOption,
+    SplitOption,
+)
 from snn_energy.cli.rendering import (
     CrossoverOption,
     FormatOption,
@@ -61,9 +70,7 @@ def profile_command(
     split: SplitOption = "test",
     data_dir: DataDirOption = None,
     samples: SamplesOption = None,
-    layout: Annotated[
-        str, typer.Option(metavar="N|TN|NT", help="Leading axes of an array: samples, or time steps too.")
-    ] = "N",
+    layout: LayoutOption = "N",
     encode: Annotated[
         str | None,
         typer.Option(
@@ -105,14 +112,8 @@ def profile_command(
         typer.Option(metavar="SECONDS", help="Of a .nir file: the time step; default: the file's.", show_default=False),
     ] = None,
     batch_size: BatchSizeOption = 250,
-    model: Annotated[
-        str | None,
-        typer.Option(metavar="MODULE:FACTORY", help="Your own network, made by this function.", show_default=False),
-    ] = None,
-    model_args: Annotated[
-        str | None,
-        typer.Option(metavar="JSON", help="Arguments of the --model function.", show_default=False),
-    ] = None,
+    model: ModelOption = None,
+    model_args: ModelArgsOption = None,
     seed: Annotated[
         int, typer.Option(metavar="N", help="Seed of weights drawn anew (--model) and of rate coding.")
     ] = 0,

@@ -19,13 +19,15 @@ from snn_energy.cli.export_simulators import (
     request,
     traced,
 )
-from snn_energy.cli.networks import LayoutOption, ModelArgsOption, ModelOption
 from snn_energy.cli.options import (
     DataDirOption,
     DataOption,
     FirstSamplesOption,
     HardwareOption,
     JsonOption,
+    LayoutOption,
+    ModelArgsOption,
+    ModelOption,
     SplitOption,
 )
 

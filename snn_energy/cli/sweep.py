@@ -20,6 +20,9 @@ from snn_energy.cli.options import (
     DataOption,
     FirstSamplesOption,
     JsonOption,
+    LayoutOption,
+    ModelArgsOption,
+    ModelOption,
     SplitOption,
 )
 from snn_energy.cli.rendering import OutputOption, check_writable
@@ -62,17 +65,10 @@ def sweep_command(
     split: SplitOption = "test",
     data_dir: DataDirOption = None,
     samples: FirstSamplesOption = None,
-    layout: Annotated[
-        str, typer.Option(metavar="N|TN|NT", help="Leading axes of an array: samples, or time steps too.")
-    ] = "N",
+    layout: LayoutOption = "N",
     batch_size: BatchSizeOption = 250,
-    model: Annotated[
-        str | None,
-        typer.Option(metavar="MODULE:FACTORY", help="Your own network, made by this function.", show_default=False),
-    ] = None,
-    model_args: Annotated[
-        str | None, typer.Option(metavar="JSON", help="Arguments of the --model function.", show_default=False)
-    ] = None,
+    model: ModelOption = None,
+    model_args: ModelArgsOption = None,
     seed: Annotated[int, typer.Option(metavar="N", help="Seed of the random numbers of each cell.")] = 0,
     baseline: Annotated[bool, typer.Option("--baseline/--no-baseline", help="Run the ANN twins as well.")] = False,
     jobs: Annotated[

@@ -33,5 +33,7 @@ def checkpoint_path(name_or_path: str) -> Path:
         return path
     if name_or_path in pretrained_names():
         return pretrained(name_or_path)
+    if ":" in name_or_path:
+        raise UsageError(f"{name_or_path}: no such file; for a function that makes a network: --model {name_or_path}")
     hint = unknown("pretrained model", name_or_path, pretrained_names())
     raise UsageError(f"{name_or_path}: no such file, and {hint}")

@@ -223,7 +223,7 @@ def title(figure: Figure, text: str, style: Style) -> None:
 
 
 def place_texts(figure: Figure, axes: Axes, items: Sequence[Placing], style: Style, colour: str = BLACK) -> list[str]:
-    """Write short texts beside their points where neither another one nor a point is; return those without a place.
+    """Write short texts beside their points where nothing else is: no text, point or tick below; return those left out.
 
     The figure must be complete but for them: they are placed as it is laid out now.
     """
@@ -240,7 +240,7 @@ def place_texts(figure: Figure, axes: Axes, items: Sequence[Placing], style: Sty
         for right, up in item.offsets:
             left, low = x + right * pixel, y + up * pixel
             box = (left, low, left + wide, low + high)
-            if not any(_overlap(box, other) for other in taken):
+            if low >= axes.bbox.y0 and not any(_overlap(box, other) for other in taken):
                 taken.append(box)
                 text = axes.annotate(
                     item.text,

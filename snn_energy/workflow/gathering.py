@@ -1,4 +1,4 @@
-"""Lines of a comparison from reports, traces, exported graphs and checkpoints: each network runs once for each change.
+"""Lines of a comparison from reports, traces, graphs, checkpoints and functions: each network runs once per change.
 
 A trace is priced on as many profiles as asked for, without running anything again; a saved report stays on the profile
 that it was priced on. torch is loaded only where something runs.
@@ -16,7 +16,7 @@ from snn_energy.errors import UsageError
 from snn_energy.hardware import Hardware
 from snn_energy.reporting.document import Document, load_document
 from snn_energy.workflow.lines import DENSE, Line, line_of
-from snn_energy.workflow.sources import Kind, kind_of, short_names
+from snn_energy.workflow.sources import RUNS_ANEW, Kind, kind_of, short_names
 
 if TYPE_CHECKING:
     from snn_energy.reporting.subject import Subject
@@ -37,35 +37,73 @@ class Source:
     subject: Subject | None = None
 
 
-def sources_of(words: Sequence[str], data: Mapping[str, Any]) -> list[Source]:
-    """Read what the words name; `data` are fields of a `DataRequest`, for checkpoints and graphs.
+@dataclass(frozen=True, slots=True)
+class Factory:
+    """The function that makes the network of a user's own, as `--model` and `--model-args` name it."""
+
+    name: str | None = None
+    """MODULE:FACTORY; checkpoints are state dicts of its network then."""
+    arguments: str | None = None
+
+    def refuse_idle(self, kinds: Sequence[Kind]) -> None:
+        """Refuse a function, or arguments, that nothing among these kinds of sources would use.
+
+        Raises:
+            UsageError: there is one.
+        """
+        if self.name is not None and "checkpoint" not in kinds:
+            raise UsageError(
+                f"--model {self.name} makes the network of state dicts, and none is named (got {', '.join(kinds)}); "
+                f"give its weights, or {self.name} itself for weights drawn anew"
+            )
+        if self.arguments is not None and self.name is None and "factory" not in kinds:
+            raise UsageError("--model-args are arguments of a function: give --model MODULE:FACTORY as well")
+
+
+OWN_FORMAT = Factory()
+"""Checkpoints that name their network themselves."""
+
+
+def sources_of(words: Sequence[str], data: Mapping[str, Any], factory: Factory = OWN_FORMAT) -> list[Source]:
+    """Read what the words name; `data` are fields of a `DataRequest`, for what runs.
 
     Raises:
-        UsageError: a word given twice, or no such checkpoint.
+        UsageError: a word given twice, no such checkpoint, or a `factory` that fails or that nothing needs.
         DataError, CheckpointError, TraceError: a file that cannot be used.
     """
     for word in words:
         if words.count(word) > 1:
             raise UsageError(f"{word}: named twice; name each source once")
     names = short_names(list(words))
+    kinds = [kind_of(word) for word in words]
+    factory.refuse_idle(kinds)
     found = []
-    for word in words:
-        kind = kind_of(word)
+    for word, kind in zip(words, kinds, strict=True):
         document = load_document(word) if kind == "report" else None
-        subject = None if kind in ("report", "trace") else subject_of(word, kind, data)
+        subject = None if kind in ("report", "trace") else subject_of(word, kind, data, factory)
         found.append(Source(word=word, name=names[word], kind=kind, document=document, subject=subject))
     return found
 
 
-def subject_of(word: str, kind: Kind, data: Mapping[str, Any]) -> Subject:
-    """What runs of a graph, a NIR graph or a checkpoint; `data` are fields of a `DataRequest`.
+def subject_of(word: str, kind: Kind, data: Mapping[str, Any], factory: Factory = OWN_FORMAT) -> Subject:
+    """What runs of a graph, a NIR graph, a checkpoint or a function; `data` are fields of a `DataRequest`.
 
     Raises:
-        UsageError, CheckpointError, DataError, TraceError: see `checkpoint_subject`.
+        UsageError, CheckpointError, DataError, TraceError: see `checkpoint_subject` and `factory_subject`.
     """
-    from snn_energy.reporting.subject import DataRequest, checkpoint_subject, graph_subject, nir_subject
+    from snn_energy.reporting.subject import (
+        DataRequest,
+        checkpoint_subject,
+        factory_subject,
+        graph_subject,
+        nir_subject,
+    )
 
     request = DataRequest(**data)
+    if kind == "factory":
+        return factory_subject(word, request, arguments=factory.arguments)
+    if kind == "checkpoint" and factory.name is not None:
+        return factory_subject(factory.name, request, weights=word, arguments=factory.arguments)
     if kind == "nir":
         return nir_subject(word, request)
     return graph_subject(word, request) if kind == "graph" else checkpoint_subject(word, request)
@@ -81,7 +119,7 @@ class Request:
     hardware: Sequence[Hardware] = ()
     """The profiles themselves, unless all sources are reports."""
     changes: Sequence[Change] = (OWN,)
-    """Changes to checkpoints; graphs, traces and reports are as they are."""
+    """Changes to checkpoints and networks of functions; graphs, traces and reports are as they are."""
     method: str | None = None
     """None: that of the reports among the sources, else "arithmetic"."""
     batch_size: int = 250
@@ -99,7 +137,7 @@ class Request:
 
     def changes_of(self, source: Source) -> Sequence[Change]:
         """The changes that a source runs with."""
-        return self.changes if source.kind == "checkpoint" else (OWN,)
+        return self.changes if source.kind in RUNS_ANEW else (OWN,)
 
 
 def gather(request: Request, progress: Callable[[int], None] | None = None) -> list[list[Line]]:

@@ -1,24 +1,31 @@
-"""What a word on the command line names: a saved report or trace, an exported graph, a NIR graph, or a checkpoint."""
+"""What a word on the command line names: a report, a trace, an exported or NIR graph, a checkpoint, or a function."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Literal
 
 from snn_energy.counting.tracefile import FORMAT, file_bytes
 
-Kind = Literal["report", "trace", "graph", "nir", "checkpoint"]
+Kind = Literal["report", "trace", "graph", "nir", "checkpoint", "factory"]
 
 GRAPH_SUFFIXES = (".onnx", ".pt2")
 NIR_SUFFIX = ".nir"
+FACTORY = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
+"""MODULE:FACTORY, a function that makes a network."""
+RUNS_ANEW: frozenset[Kind] = frozenset({"checkpoint", "factory"})
+"""What can be changed before it runs: time steps, weights."""
 
 
 def kind_of(word: str) -> Kind:
-    """The kind of source that `word` names, by its suffix and, of JSON files, by what they say they are.
+    """The kind of source that `word` names, by its form and, of JSON files, by what they say they are.
 
     Raises:
         DataError: a JSON file that cannot be read.
     """
+    if FACTORY.fullmatch(word) and not Path(word).exists():
+        return "factory"
     name = word.lower()
     if name.endswith(GRAPH_SUFFIXES):
         return "graph"

@@ -414,3 +414,16 @@ def test_one_layer_and_no_energy(report):
         check_clear(made)
     with pytest.raises(UsageError, match="breakdown: the report holds no layers"):
         breakdown_figure({**document, "rows": []})
+
+
+def test_what_the_crossover_figure_says_fits_one_column():
+    """No label below the axis, where its numbers stand, and no line of words wider than the figure."""
+    document = load_document(Path(__file__).parents[2] / "reports" / "cifar10-pure-cnn.json")
+    with rc_context(settings(SINGLE)):
+        figure = crossover_figure(document, SINGLE)
+        FigureCanvasAgg(figure).draw()
+        above, below = figure.axes
+        assert [text.get_text() for text in above.texts if text.get_window_extent().y0 < above.bbox.y0] == []
+        box = below.xaxis.label.get_window_extent()
+        assert (box.x0 >= 0, box.x1 <= figure.bbox.x1) == (True, True)
+        assert "hollow, at 0: at none" in below.get_xlabel().splitlines()

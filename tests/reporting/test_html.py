@@ -7,6 +7,7 @@ import copy
 import hashlib
 import json
 import re
+from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 
@@ -15,10 +16,13 @@ from html_tree import Node, cells, parsed
 
 from snn_energy.errors import DataError
 from snn_energy.reporting.explained import explanation_key, load_explanation
+from snn_energy.reporting.facts import COMPONENTS
 from snn_energy.reporting.html.curves import curves_figure
 from snn_energy.reporting.html.elements import tag, to_html
+from snn_energy.reporting.html.entries import _meet
 from snn_energy.reporting.html.page import SECTIONS, html_page
 from snn_energy.reporting.html.rates import MOST_CELLS, heat_rows, rates_section
+from snn_energy.reporting.numbers import ratio
 from snn_energy.reporting.spread import uncertainty_key
 from snn_energy.reporting.style import BLUE, COMPONENT_COLOURS, GREEN, ORANGE, PALE, PURPLE, SKY, VERMILION
 
@@ -139,6 +143,50 @@ def test_components_add_up(page):
     total = energy.one("ol", class_="whole").one("span", class_="value").text
     assert sum(parts) == pytest.approx(float(total), abs=1e-9)
     assert f"{float(total):.3f}" == page.one("table", id_="layer-table").one("tfoot").one("tr").children[-2].text
+
+
+def test_every_layer_by_component_and_beside_its_twin(page, full):
+    """Columns add up to their last line, lines to the SNN, and a line's twin is the row of the same name."""
+    table = page.one("section", id_="energy").one("table")
+    ((*headings,),) = cells(table, "thead")
+    assert headings[-3:] == ["SNN", "ANN twin, dense", "ANN/SNN"]
+    components = [label for key, label in COMPONENTS if full["totals"]["components_pj"].get(key)]
+    assert headings[1:-3] == components
+    own = 1 + len(components)
+    *rows, total = cells(table, "tbody")
+    numbers = {row[0]: [int(cell.replace(".", "")) if cell else 0 for cell in row[1:-1]] for row in (*rows, total)}
+    assert len(numbers) == len(rows) + 1
+    for parts in numbers.values():
+        assert sum(parts[: own - 1]) == parts[own - 1]
+    for column in zip(*numbers.values(), strict=True):
+        assert sum(column[:-1]) == column[-1]
+    size = {"pJ": 1, "nJ": 1e3, "µJ": 1e6}[page.one("table", id_="layer-table").attrs["data-unit"]] / 1000
+    for side, place in ((full, own - 1), (full["baseline"], own)):
+        whole = side["totals"]["energy_per_inference_pj"]
+        assert numbers["total"][place] == pytest.approx(whole / size, abs=0.5)
+        for row in side["rows"]:
+            if row["part"] == "synapses":
+                assert numbers[row["name"]][place] == pytest.approx(row["energy_pj"] / side["samples"] / size, abs=1)
+    energies = [side["totals"]["energy_per_inference_pj"] for side in (full["baseline"], full)]
+    assert total[-1] == ratio(energies[0] / energies[1])
+    keys = page.one("section", id_="energy").one("ul", class_="keys").all("li")
+    assert [key.one("b").text for key in keys] == total[1:own]  # the sentence and the table print the same sums
+
+
+def test_without_a_twin_the_layers_stand_alone(document):
+    alone = {**document, "baseline": None}
+    table = parsed(html_page(alone)).one("section", id_="energy").one("table")
+    assert cells(table, "thead")[0][-1] == "SNN"
+
+
+def test_what_only_the_twin_has_is_a_line_of_its_own(document):
+    extra = copy.deepcopy(document)
+    extra["baseline"]["rows"].append({**extra["baseline"]["rows"][0], "name": "nowhere"})
+    table = parsed(html_page(extra)).one("section", id_="energy").one("table")
+    lines = {row[0]: row for row in cells(table, "tbody")}
+    first = extra["baseline"]["rows"][0]["name"]
+    assert float(lines["(twin alone)"][-2]) == pytest.approx(float(lines[first][-2]), abs=0.0011)
+    assert (lines["(twin alone)"][-1], lines["(twin alone)"][-3]) == ("", "")
 
 
 def test_bars_are_as_long_as_the_energies(full, page):
@@ -386,7 +434,7 @@ def large(document, layers):
 
 def test_a_network_of_500_layers(document):
     text = html_page(large(document, 500))
-    assert len(text.encode()) < 1_200_000
+    assert len(text.encode()) < 1_300_000
     page = parsed(text)
     assert len(cells(page.one("table", id_="layer-table"), "tbody")) == 1000
     assert len(list(page.one("section", id_="energy").all("svg"))) == 41  # the largest 40, and the total
@@ -440,3 +488,20 @@ def test_elements_escape_by_themselves():
     node = tag("td", "a < b & c", None, ["d", tag("b", ">")], class_='"x"', hidden=True, title=None, data_part="y")
     assert to_html(node) == '<td class="&quot;x&quot;" hidden data-part="y">a &lt; b &amp; cd<b>&gt;</b></td>'
     assert isinstance(parsed("<!doctype html>\n" + to_html(node)), Node)
+
+
+def test_steps_move_within_lines_until_the_columns_agree():
+    """Three lines of 1.4 + 0.6 + 0.0 print as 1 + 1 + 0; their sums are 4.2 and 1.8, printed as 4 and 2."""
+    exact = [[Fraction(14, 10), Fraction(6, 10), Fraction()] for _ in range(3)]
+    steps = [[1, 1, 0] for _ in exact]
+    _meet(exact, steps, [4, 2, 0])
+    assert sorted(steps) == [[1, 1, 0], [1, 1, 0], [2, 0, 0]]
+    # No line has both the first and the last component: the step goes over the one between.
+    half = Fraction(1, 2)
+    exact, steps = [[half, half, Fraction()], [Fraction(), half, half]], [[1, 0, 0], [0, 1, 0]]
+    _meet(exact, steps, [0, 1, 1])
+    assert steps == [[0, 1, 0], [0, 0, 1]]
+    # Where nothing can move, nothing does.
+    exact, steps = [[half, Fraction()], [Fraction(), half]], [[1, 0], [0, 0]]
+    _meet(exact, steps, [0, 1])
+    assert steps == [[1, 0], [0, 0]]

@@ -164,6 +164,36 @@ def test_a_checkpoint_and_a_trace_are_judged_as_well(run, tmp_path):
     assert run("half.pt", "--samples", 40, "--baseline", "r.json").exit_code == 0
 
 
+OWN_NETWORK = """
+from torch import nn
+
+
+class Net(nn.Module):
+    def __init__(self, wide=4):
+        super().__init__()
+        self.fc = nn.Linear(3, wide, bias=False)
+
+    def forward(self, x):
+        return self.fc(x)
+"""
+
+
+def test_a_network_of_ones_own(run):
+    """3 x 4 products of real values at 4.6 pJ, Horowitz's 3.7 and 0.9 at 45 nm: 55.2 pJ; 3 x 8 need twice that."""
+    numpy, torch = pytest.importorskip("numpy"), pytest.importorskip("torch")
+    Path("own_checked.py").write_text(OWN_NETWORK, encoding="utf-8")
+    numpy.save("x.npy", numpy.array([[0.1234, 0.2718, 0.3142]] * 4, numpy.float32))
+    torch.save({"fc.weight": torch.ones(4, 3)}, "w.pt")
+    words = ("--data", "x.npy", "--json")
+    for source in (("w.pt", "--model", "own_checked:Net"), ("own_checked:Net",)):
+        assert run(*source, *words, "--max-uj", "0.0000553").exit_code == 0
+        assert run(*source, *words, "--max-uj", "0.0000551").exit_code == 1
+    wide = run("own_checked:Net", "--model-args", '{"wide": 8}', *words, "--max-uj", "1")
+    assert json.loads(wide.stdout)["conditions"][0]["got"] == pytest.approx(2 * 55.2e-6)
+    idle = run(save("report.json", PLAIN), "--model", "own_checked:Net", "--max-uj", "2")
+    assert (idle.exit_code, "none is named (got report)" in idle.stderr) == (2, True)
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -19,8 +20,9 @@ from snn_energy.cli import app
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "compare.txt"
 SAMPLES = 40
+FP32_ADD = 0.9
 INT8_ADD, INT8_MUL, INT8_COMPARE = 0.03, 0.2, 0.03
-"""Horowitz 2014, 45 nm, 8-bit integers; the profile takes a comparison for an addition."""
+"""Horowitz 2014, 45 nm, 32-bit floating point and 8-bit integers; the profile takes a comparison for an addition."""
 
 
 @pytest.fixture
@@ -101,6 +103,79 @@ def test_the_table_at_80_columns(run):
     assert (result.exit_code, result.stderr) == (0, "")
     assert max(map(len, result.stdout.splitlines())) <= 80
     assert result.stdout == GOLDEN.read_text(encoding="utf-8")
+
+
+OWN_NETWORK = """
+from torch import nn
+from snn_energy.models import LIF
+
+
+class Net(nn.Module):
+    def __init__(self, time_steps=2, wide=4):
+        super().__init__()
+        self.time_steps = time_steps
+        self.fc, self.lif, self.head = nn.Linear(3, wide, bias=False), LIF(), nn.Linear(wide, 2, bias=False)
+        nn.init.constant_(self.fc.weight, 1.0)
+
+    def forward(self, x):
+        return self.head(self.lif(self.fc(x).expand(self.time_steps, -1, -1))).mean(0)
+
+
+def wide():
+    return Net(wide=8)
+"""
+
+
+def own_network():
+    """The network above beside a state dict of silent weights and one of weights that make every neuron fire."""
+    numpy, torch = pytest.importorskip("numpy"), pytest.importorskip("torch")
+    Path("own_net.py").write_text(OWN_NETWORK, encoding="utf-8")
+    numpy.save("x.npy", numpy.full((5, 3), 0.7, numpy.float32) + numpy.arange(3, dtype=numpy.float32) / 100)
+    for name, weight in {"silent": -1.0, "loud": 9.0}.items():
+        torch.save({"fc.weight": torch.full((4, 3), weight), "head.weight": torch.zeros(2, 4)}, f"{name}.pt")
+
+
+def test_state_dicts_of_a_network_of_ones_own(run):
+    own_network()
+    words = ("--model", "own_net:Net", "--data", "x.npy", "--no-baseline", "--time-steps", "1,2", "--json")
+    found = lines(run("silent.pt", "loud.pt", *words))
+    # Every neuron that fires, 4 at each time step, reaches 2 outputs; nothing else differs between the two.
+    acs = {(line["name"], line["time_steps"]): line["acs"] for line in found}
+    assert acs == {("silent.pt", 1): 0, ("silent.pt", 2): 0, ("loud.pt", 1): 4 * 2, ("loud.pt", 2): 2 * 4 * 2}
+    pj = {(line["name"], line["time_steps"]): line["energy_per_inference_pj"] for line in found}
+    for steps in (1, 2):
+        assert pj["loud.pt", steps] - pj["silent.pt", steps] == pytest.approx(steps * 8 * FP32_ADD)
+
+
+def test_networks_named_by_their_functions(run):
+    own_network()
+    small, wide = lines(run("own_net:Net", "own_net:wide", "--data", "x.npy", "--no-baseline", "--json"))
+    assert (small["name"], wide["name"]) == ("own_net:Net", "own_net:wide")
+    assert (small["macs"], wide["macs"]) == (3 * 4, 3 * 8)  # all weights are 1: every neuron fires at every step
+    assert (small["acs"], wide["acs"]) == (2 * 4 * 2, 2 * 8 * 2)
+    mixed = lines(
+        run("own_net:wide", "loud.pt", "--model", "own_net:Net", "--data", "x.npy", "--no-baseline", "--json")
+    )
+    assert [line["macs"] for line in mixed] == [24, 12]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["own_net:Nte", "--data", "x.npy"], "did you mean 'Net'"),
+        (["own_net:Net"], "needs --data"),
+        (["r.json", "--model", "own_net:Net"], "makes the network of state dicts, and none is named (got report)"),
+        (["loud.pt", "--model-args", "{}"], "--model-args are arguments of a function"),
+        (["loud.pt", "--model", "own_net:wide", "--data", "x.npy"], "own_net:wide"),
+    ],
+)
+def test_a_function_that_does_not_fit_is_one_line(run, words, said):
+    own_network()
+    save("r.json", accurate(10, 90))
+    result = run(*words)
+    assert (result.exit_code in (1, 2), result.stdout) == (True, "")
+    assert said in result.stderr
+    assert re.fullmatch(r"error: .*\n", result.stderr)
 
 
 def accurate(acs, correct, **keys):

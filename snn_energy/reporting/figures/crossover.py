@@ -36,6 +36,8 @@ CURVE_ROWS = 8
 POINTS = 200
 _BELOW_FIRST = ((6, -11), (6, 4), (-26, 4), (-26, -11), (6, -20))
 """Where the label of a mark may stand, in points from it."""
+ROOM_FOR_BOTH = 5.0
+"""Width in inches of a figure with room for all that is said of the marks on one line."""
 BEYOND = 1.25
 """How far the curve goes on behind the last point on it."""
 
@@ -73,7 +75,7 @@ def crossover_figure(document: Document, style: Style = SCREEN) -> Figure:
     _draw_layers(below, [layers[name] for name in names], looks, style)
     row_axes(below, short_names(names, style.longest_label))
     of_all = [] if rows == len(layers) else [f"the {rows} of {len(layers)} layers that need most"]
-    below.set_xlabel("\n".join(["share of operands that are not 0", *of_all, *_legend_of(layers.values())]))
+    below.set_xlabel("\n".join(["share of operands that are not 0", *of_all, *_legend_of(layers.values(), style)]))
     figure_legend(figure, (above, below), style)
     title(figure, f"{headline(document)}\n{document['hardware']['name']}", style)
     place_texts(figure, above, labels, style, GREY)
@@ -109,13 +111,13 @@ def _of_baseline(records: Sequence[Document], baseline: Document) -> list[Docume
     return [record for record in records if record["baseline"] == baseline["baseline"]]
 
 
-def _legend_of(layers: Iterable[Sequence[Document]]) -> list[str]:
-    """What marks beside the scale mean, where there are any."""
+def _legend_of(layers: Iterable[Sequence[Document]], style: Style) -> list[str]:
+    """What marks beside the scale mean, where there are any; a line for each where one has no room for both."""
     records = [record for each in layers for record in each]
     beyond = any((record["crossover_rate"] or 0) > 1 for record in records)
     never = any(record["outcome"] == "never" for record in records)
     texts = ["right of 1: the SNN wins at any rate"] * beyond + ["hollow, at 0: at none"] * never
-    return ["; ".join(texts)] if texts else []
+    return texts if style.width < ROOM_FOR_BOTH else ["; ".join(texts)] if texts else []
 
 
 def _draw_curves(
@@ -146,7 +148,7 @@ def _draw_curves(
     for each in baselines:
         look, pj = looks[each["baseline"]], each["ann_energy_pj"] / size
         axes.axhline(pj, color=look.colour, linewidth=1, zorder=1)
-        labels.append(Placing(look.label, (0, pj), ((3, 1.5), (3, -9)), marked=False))
+        labels.append(Placing(look.label, (0, pj), ((3, 1.5), (3, -9), (3, 10.5)), marked=False))
         if each["scale"] is not None:
             size_of_mark = 5 if style.titled else 3.5
             axes.plot([each["scale"]], [pj], look.marker, color=look.colour, markersize=size_of_mark, zorder=4)

@@ -7,6 +7,7 @@ from fractions import Fraction
 
 from snn_energy.reporting.document import Document
 from snn_energy.reporting.facts import COMPONENTS
+from snn_energy.reporting.html.beside import beside_table
 from snn_energy.reporting.html.elements import Element, tag
 from snn_energy.reporting.html.entries import Entry, entries
 from snn_energy.reporting.html.pieces import bar, bars, key, keys, section, stacked
@@ -50,6 +51,7 @@ def energy_section(document: Document) -> Element | None:
             for name, label in used
         ),
         bars((_layer(entry, highest, table.unit) for entry in drawn), "Energy by layer and component"),
+        beside_table(document, found, table.unit),
     )
 
 

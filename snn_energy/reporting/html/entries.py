@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
 from snn_energy.reporting.document import Document
 from snn_energy.reporting.facts import COMPONENTS
 from snn_energy.reporting.layout import LayerTable, Line, layer_table
-from snn_energy.reporting.numbers import apportion
+from snn_energy.reporting.numbers import ENERGY_DECIMALS, ENERGY_UNITS, apportion
 
 PARTS = {"projection": "projection", "neuron layer": "neurons", "other": "other"}
 """Title of a section of the layer table -> what a row of it is called."""
@@ -38,14 +38,57 @@ class Entry:
 def entries(document: Document) -> tuple[LayerTable, list[Entry]]:
     """The layer table, and its lines in the order of the table."""
     table, found = layer_table(document), []
+    exact: list[list[Fraction]] = []
+    steps: list[list[int]] = []
+    lines: list[tuple[str, Line, dict[str, Fraction]]] = []
     for section in table.sections:
         split = _components(document, _KEYS[section.title])
         for line, parts in zip(section.lines, split, strict=True):
             total = sum(parts.values(), Fraction())
             shares = [part / total * line.energy if total else Fraction() for part in parts.values()]
-            steps = dict(zip(parts, apportion(shares, line.energy if total else 0), strict=True))
-            found.append(Entry(part=PARTS[section.title], line=line, energies_pj=parts, steps=steps))
+            exact.append(shares)
+            steps.append(apportion(shares, line.energy if total else 0))
+            lines.append((PARTS[section.title], line, parts))
+    size = dict(ENERGY_UNITS)[table.unit]
+    sums = [sum((parts[key] for *_, parts in lines), Fraction()) for key, _ in COMPONENTS]
+    _meet(exact, steps, apportion([pj / size * 10**ENERGY_DECIMALS for pj in sums]))
+    for (part, line, parts), row in zip(lines, steps, strict=True):
+        found.append(Entry(part=part, line=line, energies_pj=parts, steps=dict(zip(parts, row, strict=True))))
     return table, found
+
+
+def _meet(exact: Sequence[Sequence[Fraction]], steps: Sequence[list[int]], sums: Sequence[int]) -> None:
+    """Move single steps within lines until the columns have these `sums` too, those of the sentence on the energy.
+
+    A step goes from a component that was rounded up to one that was rounded down, over other lines and components
+    where no line has both. Where even that is impossible, columns stay as they are.
+    """
+    columns = range(len(sums))
+    while True:
+        over = [sum(row[c] for row in steps) - sums[c] for c in columns]
+        start = next((c for c in columns if over[c] > 0), None)
+        if start is None:
+            return
+        paths: list[list[tuple[int, int, int]]] = [[(-1, -1, start)]]
+        seen = {start}
+        while paths and over[paths[0][-1][2]] >= 0:
+            path = paths.pop(0)
+            here = path[-1][2]
+            for there in columns:
+                line = next((i for i, row in enumerate(steps) if _movable(exact[i], row, here, there)), None)
+                if there not in seen and line is not None:
+                    seen.add(there)
+                    paths.append([*path, (line, here, there)])
+        if not paths:
+            return
+        for line, here, there in paths[0][1:]:
+            steps[line][here] -= 1
+            steps[line][there] += 1
+
+
+def _movable(exact: Sequence[Fraction], row: Sequence[int], here: int, there: int) -> bool:
+    """Whether a step may go from one component of a line to another: neither moves by a whole step from its value."""
+    return here != there and row[here] > exact[here] and row[there] < exact[there]
 
 
 def _components(document: Document, part: str) -> list[dict[str, Fraction]]:
