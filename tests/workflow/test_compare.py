@@ -129,7 +129,7 @@ def wide():
 def own_network():
     """The network above beside a state dict of silent weights and one of weights that make every neuron fire."""
     numpy, torch = pytest.importorskip("numpy"), pytest.importorskip("torch")
-    Path("own_net.py").write_text(OWN_NETWORK, encoding="utf-8")
+    Path("compared_net.py").write_text(OWN_NETWORK, encoding="utf-8")
     numpy.save("x.npy", numpy.full((5, 3), 0.7, numpy.float32) + numpy.arange(3, dtype=numpy.float32) / 100)
     for name, weight in {"silent": -1.0, "loud": 9.0}.items():
         torch.save({"fc.weight": torch.full((4, 3), weight), "head.weight": torch.zeros(2, 4)}, f"{name}.pt")
@@ -137,7 +137,7 @@ def own_network():
 
 def test_state_dicts_of_a_network_of_ones_own(run):
     own_network()
-    words = ("--model", "own_net:Net", "--data", "x.npy", "--no-baseline", "--time-steps", "1,2", "--json")
+    words = ("--model", "compared_net:Net", "--data", "x.npy", "--no-baseline", "--time-steps", "1,2", "--json")
     found = lines(run("silent.pt", "loud.pt", *words))
     # Every neuron that fires, 4 at each time step, reaches 2 outputs; nothing else differs between the two.
     acs = {(line["name"], line["time_steps"]): line["acs"] for line in found}
@@ -149,12 +149,12 @@ def test_state_dicts_of_a_network_of_ones_own(run):
 
 def test_networks_named_by_their_functions(run):
     own_network()
-    small, wide = lines(run("own_net:Net", "own_net:wide", "--data", "x.npy", "--no-baseline", "--json"))
-    assert (small["name"], wide["name"]) == ("own_net:Net", "own_net:wide")
+    small, wide = lines(run("compared_net:Net", "compared_net:wide", "--data", "x.npy", "--no-baseline", "--json"))
+    assert (small["name"], wide["name"]) == ("compared_net:Net", "compared_net:wide")
     assert (small["macs"], wide["macs"]) == (3 * 4, 3 * 8)  # all weights are 1: every neuron fires at every step
     assert (small["acs"], wide["acs"]) == (2 * 4 * 2, 2 * 8 * 2)
     mixed = lines(
-        run("own_net:wide", "loud.pt", "--model", "own_net:Net", "--data", "x.npy", "--no-baseline", "--json")
+        run("compared_net:wide", "loud.pt", "--model", "compared_net:Net", "--data", "x.npy", "--no-baseline", "--json")
     )
     assert [line["macs"] for line in mixed] == [24, 12]
 
@@ -162,11 +162,11 @@ def test_networks_named_by_their_functions(run):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["own_net:Nte", "--data", "x.npy"], "did you mean 'Net'"),
-        (["own_net:Net"], "needs --data"),
-        (["r.json", "--model", "own_net:Net"], "makes the network of state dicts, and none is named (got report)"),
+        (["compared_net:Nte", "--data", "x.npy"], "did you mean 'Net'"),
+        (["compared_net:Net"], "needs --data"),
+        (["r.json", "--model", "compared_net:Net"], "makes the network of state dicts, and none is named (got report)"),
         (["loud.pt", "--model-args", "{}"], "--model-args are arguments of a function"),
-        (["loud.pt", "--model", "own_net:wide", "--data", "x.npy"], "own_net:wide"),
+        (["loud.pt", "--model", "compared_net:wide", "--data", "x.npy"], "compared_net:wide"),
     ],
 )
 def test_a_function_that_does_not_fit_is_one_line(run, words, said):
