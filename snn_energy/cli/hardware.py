@@ -143,6 +143,7 @@ def new_command(
             autocompletion=lambda: list(list_hardware()),
         ),
     ] = "horowitz-45nm-fp32",
+    json: Annotated[bool, typer.Option("--json", help="Print the path as JSON.")] = False,
 ) -> None:
     """Write NAME.toml, a profile to fill in, into this folder.
 
@@ -160,6 +161,9 @@ def new_command(
     if path.exists():
         raise UsageError(f"{path}: exists already and would be lost; choose another name, or remove it first")
     write_atomic(path, profile_template(name, load_hardware(base)).encode())
+    if json:
+        emit_json({"path": str(path)})
+        return
     print_line(f"{path}: written; fill in what snn-energy hardware check {path} names")
 
 

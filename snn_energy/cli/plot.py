@@ -8,19 +8,21 @@ from typing import Annotated
 import typer
 
 from snn_energy.cli.columns import table_lines
-from snn_energy.cli.console import print_line, stdout_console
+from snn_energy.cli.console import emit_json, print_line, stdout_console
 from snn_energy.cli.rendering import check_writable, deliver_figure
+from snn_energy.errors import UsageError
 
 DEFAULT_KIND = "layers"
 DEFAULT_WIDTH = "screen"
 WIDTHS = ("screen", "single", "double")
 
 
-def _list_kinds(asked: bool) -> None:
-    if not asked:
-        return
+def _list_kinds(*, json: bool) -> None:
     from snn_energy.reporting.plots import KINDS
 
+    if json:
+        emit_json([{"kind": name, "shows": kind.shows, "needs": kind.needs} for name, kind in KINDS.items()])
+        return
     rows = [[name, kind.shows] for name, kind in KINDS.items()]
     for line in table_lines(["kind", "what it shows"], rows, stdout_console().width, left=2):
         print_line(line)
@@ -28,7 +30,6 @@ def _list_kinds(asked: bool) -> None:
     for name, kind in KINDS.items():
         files, _, how = kind.needs.partition(", ")
         print_line(f"snn-energy plot {name} {files}{f'    # {how}' if how else ''}")
-    raise typer.Exit
 
 
 def _kinds() -> list[str]:
@@ -39,13 +40,14 @@ def _kinds() -> list[str]:
 
 def plot_command(
     what: Annotated[
-        list[str],
+        list[str] | None,
         typer.Argument(
             metavar="[KIND] REPORT.json...",
             help='Kind of figure ("layers" if left out), then reports saved as JSON.',
             autocompletion=_kinds,
+            show_default=False,
         ),
-    ],
+    ] = None,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -64,12 +66,8 @@ def plot_command(
             autocompletion=lambda: list(WIDTHS),
         ),
     ] = DEFAULT_WIDTH,
-    list_kinds: Annotated[
-        bool,
-        typer.Option(
-            "--list", help="List the kinds of figures and what each reads.", callback=_list_kinds, is_eager=True
-        ),
-    ] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print what was drawn, or the list, as JSON.")] = False,
+    list_kinds: Annotated[bool, typer.Option("--list", help="List the kinds of figures and what each reads.")] = False,
 ) -> None:
     """Draw a figure of saved JSON reports, for the screen or a paper.
 
@@ -83,7 +81,11 @@ def plot_command(
       snn-energy plot breakdown report.json --width single --output energy.pdf
       snn-energy plot comparison a.json b.json --width double --output compare.pdf
     """
-    del list_kinds  # answered before anything else is read
+    if list_kinds:
+        _list_kinds(json=json)
+        return
+    if not what:
+        raise UsageError("nothing to draw: name a report, like report.json, saved by: snn-energy profile ... --output")
     from snn_energy.reporting.plots import find_kind
     from snn_energy.reporting.style import figure_suffix, find_style
 
@@ -96,3 +98,5 @@ def plot_command(
     check_writable(path)
     found.check_number(kind, len(files))
     deliver_figure([found.reads(Path(name)) for name in files], kind, path, width)
+    if json:
+        emit_json({"path": str(path), "kind": kind, "width": width})

@@ -154,6 +154,12 @@ def test_new_writes_a_profile_to_fill_in(run, tmp_path, monkeypatch):
     assert run("check", "my-chip.toml").stdout == "my-chip.toml: ok\n"
 
 
+def test_new_prints_the_path_as_json(run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert json.loads(run("new", "my-chip", "--json").stdout) == {"path": "my-chip.toml"}
+    assert (tmp_path / "my-chip.toml").is_file()
+
+
 def test_new_never_overwrites(run, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "my-chip.toml").write_text("mine")

@@ -33,6 +33,18 @@ def test_the_kind_may_be_left_out(run, tmp_path, words):
     assert (tmp_path / "r.layers.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_json_names_the_file_and_lists_the_kinds(run):
+    drawn = run("rates", "r.json", "--width", "single", "-o", "x.svg", "--json")
+    assert json.loads(drawn.stdout) == {"path": "x.svg", "kind": "rates", "width": "single"}
+    assert [row["kind"] for row in json.loads(run("--list", "--json").stdout)] == list(KINDS)
+
+
+def test_nothing_to_draw_is_one_line(run):
+    result = run()
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.startswith("error: nothing to draw: name a report")
+
+
 @pytest.mark.parametrize(("name", "magic"), [("x.svg", b"<?xml"), ("x.pdf", b"%PDF")])
 def test_the_suffix_decides_the_format(run, tmp_path, name, magic):
     assert run("r.json", "--output", name).exit_code == 0
