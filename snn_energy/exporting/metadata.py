@@ -91,7 +91,7 @@ def _constant(module: nn.Module, key: str) -> object:
     """A neuron's constant, by the first of its usual names; a single number also where it is held in a tensor."""
     value = next((found for name in _ALIASES[key] if (found := getattr(module, name, None)) is not None), None)
     if isinstance(value, Tensor):
-        return float(value) if value.numel() == 1 else None
+        return float(value.detach()) if value.numel() == 1 else None
     return value
 
 
