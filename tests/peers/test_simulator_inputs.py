@@ -113,7 +113,7 @@ def test_scalesim_takes_the_declared_pattern_of_weights(tmp_path, form):
 
 
 @needs_zigzag
-@pytest.mark.parametrize("name", ["vgg", "recurrent", "spiking-transformer"])
+@pytest.mark.parametrize("name", REFERENCE)
 def test_zigzag_runs_the_reference_networks_and_pays_for_every_mac(name):
     report = report_of(name)
     machine = se.load_hardware("han-45nm-int32")
