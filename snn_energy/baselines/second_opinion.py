@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +11,7 @@ import torch
 from torch import nn
 
 from snn_energy.counting.counts import Trace
+from snn_energy.counting.evaluating import evaluating
 
 FAMILIES = {
     "conv": "conv",
@@ -85,7 +84,7 @@ def second_opinion(model: nn.Module, args: tuple[Any, ...], trace: Trace) -> Sec
         args: positional inputs of one call.
         trace: our trace of exactly that call.
     """
-    with warnings.catch_warnings(), torch.no_grad(), _evaluating(model):
+    with warnings.catch_warnings(), torch.no_grad(), evaluating(model):
         warnings.simplefilter("ignore")  # importing fvcore warns of torch.jit, and its tracer of Python control flow
         from fvcore.nn import FlopCountAnalysis
 
@@ -117,18 +116,6 @@ def second_opinion(model: nn.Module, args: tuple[Any, ...], trace: Trace) -> Sec
         for family in sorted({*ours, *theirs})
     )
     return SecondOpinion(rows=rows, elementwise_flops=elementwise, unsupported=unsupported)
-
-
-@contextmanager
-def _evaluating(model: nn.Module) -> Iterator[None]:
-    training = [module for _, module in model.named_modules() if module.training]
-    for module in training:
-        module.training = False
-    try:
-        yield
-    finally:
-        for module in training:
-            module.training = True
 
 
 def _explain(ours: int, theirs: int, kinds: set[str], unsupported: tuple[str, ...]) -> str:

@@ -20,6 +20,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from snn_energy.counting.counts import MIXED, Trace
 from snn_energy.counting.dispatch import CountingMode
+from snn_energy.counting.evaluating import evaluating
 from snn_energy.counting.graphs import as_graph
 from snn_energy.counting.naming import eager_class
 from snn_energy.counting.recorder import Recorder
@@ -102,7 +103,7 @@ def trace(
         mode = CountingMode(recorder)
         watcher = Watcher(recorder, mode)
         call = root if program is None else partial(_run_graph, program, recorder, mode)
-        _eval_mode(model if isinstance(model, nn.Module) else root, restore)
+        restore.enter_context(evaluating(model if isinstance(model, nn.Module) else root))
         restore.enter_context(_exact_arithmetic())
         restore.enter_context(watcher.registered())
         for args, kwargs in single_samples(batches(data), batch_axis) if per_sample else batches(data):
@@ -183,19 +184,6 @@ def _call(batch: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
     if isinstance(batch, Mapping):
         return (), dict(batch)
     raise DataError(f"trace: a batch must be a tensor, a tuple, a list or a dict (got {type(batch).__name__})")
-
-
-def _eval_mode(model: nn.Module, restore: ExitStack) -> None:
-    modules = [module for _, module in model.named_modules()]
-    training = [module for module in modules if getattr(module, "training", False)]  # frozen scripts have none
-
-    def back() -> None:
-        for module in training:
-            module.training = True
-
-    restore.callback(back)
-    for module in training:
-        module.training = False
 
 
 @contextmanager

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,12 +12,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from snn_energy.counting.neurons import named_neurons
+from snn_energy.counting.neurons import NeuronRow, named_neurons
 from snn_energy.counting.onnxgraph.timed import READOUTS
 from snn_energy.errors import DataError
 from snn_energy.exporting.carrying import copied
 from snn_energy.exporting.failures import ExportError, first_line
 from snn_energy.exporting.forms import LOGITS, Timing
+from snn_energy.exporting.listening import listening
 from snn_energy.exporting.metadata import PREFIX
 from snn_energy.exporting.scan import step_of
 
@@ -81,7 +81,7 @@ def verify_onnx(
     whole = timing.whole(network)
     same, worst, largest, bit_equal, spikes, apart = 0, 0.0, 0.0, True, 0, 0
     for part in torch.split(inputs.detach().cpu(), batch_size, axis):
-        with torch.no_grad(), _listening(network, file.neurons) as heard:
+        with torch.no_grad(), listening(network, _rows(network, file.neurons)) as heard:
             expected = whole(part).numpy()
         got, fired = file(part.contiguous(), timing)
         if got.shape != expected.shape or got.dtype != expected.dtype:
@@ -99,7 +99,7 @@ def verify_onnx(
         worst = max(worst, float(np.nan_to_num(off, nan=np.inf).max()))
         largest = max(largest, float(np.nan_to_num(np.abs(wanted), posinf=0.0).max()))
         for path, trains in heard.items():
-            mine, theirs = _joined(trains, fired[path])
+            mine, theirs = _joined([train.numpy() for train in trains], fired[path])
             spikes += mine.size
             apart += mine.size if mine.shape != theirs.shape else int((mine != theirs).sum())
     return Agreement(
@@ -113,26 +113,10 @@ def verify_onnx(
     )
 
 
-@contextmanager
-def _listening(network: nn.Module, paths: Sequence[str]) -> Iterator[dict[str, list[np.ndarray]]]:
-    """Collect what the neuron layers at `paths` return while the block runs, time on the first axis if it is there."""
+def _rows(network: nn.Module, paths: Sequence[str]) -> dict[str, NeuronRow]:
+    """The neuron layers of the network among `paths`, in the order of these."""
     rows = named_neurons(network)
-    heard: dict[str, list[np.ndarray]] = {path: [] for path in paths if path in rows}
-
-    def hook(path: str) -> Any:
-        def take(_module: nn.Module, _args: Any, output: Any) -> None:
-            spikes = output if isinstance(output, Tensor) else output[0]
-            axis = rows[path].time_axis
-            heard[path].append((spikes.movedim(axis, 0) if axis else spikes).numpy().copy())
-
-        return take
-
-    handles = [network.get_submodule(path).register_forward_hook(hook(path)) for path in heard]
-    try:
-        yield heard
-    finally:
-        for handle in handles:
-            handle.remove()
+    return {path: rows[path] for path in paths if path in rows}
 
 
 def _joined(mine: Sequence[np.ndarray], theirs: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
@@ -244,8 +228,7 @@ def ranks_of_spikes(model: ModelProto) -> dict[str, set[int]]:
 
 def ranks_heard(network: nn.Module, run: Callable[[], Any]) -> dict[str, int]:
     """How many axes every neuron layer returns while `run` runs the network."""
-    paths = list(named_neurons(network))
-    with torch.no_grad(), _listening(network, paths) as heard:
+    with torch.no_grad(), listening(network, named_neurons(network)) as heard:
         run()
     return {path: calls[0].ndim for path, calls in heard.items() if calls}
 

@@ -30,6 +30,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from snn_energy.counting.evaluating import evaluating
 from snn_energy.errors import MODEL_ERRORS, DataError, UsageError, first_line
 from snn_energy.exporting.failures import ExportError
 from snn_energy.exporting.losses import LOSSES_KEY, Loss, losses_json, refuse_or_list
@@ -187,18 +188,14 @@ def _written(
 
 
 def _followed(model: nn.Module, example: Tensor, layout: str) -> Followed:
-    training = [module for module in model.modules() if module.training]
-    with ExitStack() as undo:
-        for module in training:
-            module.training = False
-            undo.callback(setattr, module, "training", True)
-        try:
+    try:
+        with evaluating(model):
             return follow(model, example, layout=layout)
-        except MODEL_ERRORS as problem:
-            raise ExportError(
-                f"{type(model).__qualname__}: cannot run on an example of shape {list(example.shape)} (layout "
-                f"{layout}): {first_line(problem)}; give an example that the network takes"
-            ) from problem
+    except MODEL_ERRORS as problem:
+        raise ExportError(
+            f"{type(model).__qualname__}: cannot run on an example of shape {list(example.shape)} (layout "
+            f"{layout}): {first_line(problem)}; give an example that the network takes"
+        ) from problem
 
 
 def _refuse_fatal(assembled: Assembled, model: nn.Module, target: str) -> None:

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from snn_energy.counting.neurons import NeuronRow
 from snn_energy.counting.onnxgraph.timed import READOUTS
 from snn_energy.errors import MODEL_ERRORS
 from snn_energy.exporting.carrying import copied, steps_of
 from snn_energy.exporting.failures import ExportError
+from snn_energy.exporting.listening import listening
 
 _AGREES, _AGREES_SINGLE = 1e-9, 1e-4
 """Largest difference in double and in single precision, as a part of the largest output."""
@@ -77,35 +75,15 @@ def _both_ways(model: nn.Module, frame: Tensor, time_steps: int, *, frames: bool
     draw = torch.Generator().manual_seed(0)
     data = torch.randn(count, *frame.shape, generator=draw, dtype=frame.dtype) + frame
     network = copied(model)
-    with _heard(steps.network, steps.rows) as mine:
+    spiking = {path: row for path, row in steps.rows.items() if row.spiking}
+    with listening(steps.network, spiking) as mine:
         one_by_one = steps.run(data)
-    with _heard(network, steps.rows) as theirs:
+    with listening(network, spiking) as theirs:
         whole = _natural(network, data, frames=frames)
     pairs = [pair for path in theirs for pair in _aligned(mine[path], theirs[path], count)]
     total = sum(a.numel() for a, _ in pairs)
     apart = sum(a.numel() if a.shape != b.shape else int((a != b).sum()) for a, b in pairs)
     return _Both(one_by_one, whole, apart / total if total else 0.0, steps.handed_on)
-
-
-@contextmanager
-def _heard(network: nn.Module, rows: Mapping[str, NeuronRow]) -> Iterator[dict[str, list[Tensor]]]:
-    """Collect what every spiking neuron layer returns while the block runs."""
-    found: dict[str, list[Tensor]] = {path: [] for path, row in rows.items() if row.spiking}
-
-    def hook(path: str) -> Callable[[nn.Module, Any, Any], None]:
-        def take(_module: nn.Module, _args: Any, output: Any) -> None:
-            spikes = output if isinstance(output, Tensor) else output[0]
-            axis = rows[path].time_axis
-            found[path].append(spikes.movedim(axis, 0) if axis else spikes)
-
-        return take
-
-    handles = [network.get_submodule(path).register_forward_hook(hook(path)) for path in found]
-    try:
-        yield found
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 def _aligned(mine: Sequence[Tensor], theirs: Sequence[Tensor], count: int) -> list[tuple[Tensor, Tensor]]:

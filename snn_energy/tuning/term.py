@@ -36,6 +36,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from snn_energy.counting.evaluating import evaluating
 from snn_energy.counting.naming import eager_name
 from snn_energy.counting.tags import tensors_in
 from snn_energy.counting.tracing import trace
@@ -347,7 +348,7 @@ class _Watched:
             torch.set_rng_state(state)
             self._checking = {}
             try:
-                with _evaluating(self.model), torch.no_grad(), torch.autocast(device.type, enabled=False):
+                with evaluating(self.model), torch.no_grad(), torch.autocast(device.type, enabled=False):
                     self.model(*args, **kwargs)
                 self._compare(found, self._checking)
             except MODEL_ERRORS as problem:
@@ -374,16 +375,3 @@ class _Watched:
                     "its product runs where no hook sees it, or on other values: use nn.Linear, nn.Conv, "
                     "nn.ConvTranspose, nn.LSTM or a plain matrix product (@, torch.matmul, torch.bmm)"
                 )
-
-
-@contextmanager
-def _evaluating(model: nn.Module) -> Iterator[None]:
-    """Eval mode inside; every module's own mode afterwards."""
-    training = [module for module in model.modules() if module.training]
-    for module in training:
-        module.training = False
-    try:
-        yield
-    finally:
-        for module in training:
-            module.training = True

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from snn_energy.counting.counts import Trace
+from snn_energy.counting.evaluating import evaluating
 from snn_energy.errors import MODEL_ERRORS, DataError
 from snn_energy.exporting.failures import ExportError, first_line
 from snn_energy.exporting.losses import Loss
@@ -104,18 +105,14 @@ def _listening(modules: Mapping[str, nn.Module], kept: dict[str, list[list[Tenso
 
 
 def _run(model: nn.Module, sample: Tensor) -> None:
-    modes = [(module, module.training) for module in model.modules()]
     try:
-        with torch.no_grad():
-            model.eval()(sample)
+        with evaluating(model), torch.no_grad():
+            model(sample)
     except MODEL_ERRORS as problem:
         raise ExportError(
             f"{type(model).__qualname__}: cannot run on one input of shape {list(sample.shape)}:"
             f" {first_line(problem)}; give inputs that it takes, and the axis of their samples"
         ) from problem
-    finally:
-        for module, training in modes:
-            module.training = training
 
 
 def _train(work: Workload, kept: list[list[Tensor]], module: nn.Module) -> SpikeTrain:
