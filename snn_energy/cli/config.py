@@ -12,7 +12,6 @@ What the command line says wins over a command's table, which wins over the keys
 from __future__ import annotations
 
 import os
-import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -58,6 +57,8 @@ def read_config(path: Path, group: Any) -> dict[str, Any]:
     Errors: UsageError for a file that is no TOML, an option or command that does not exist, or a value that the
     option does not take.
     """
+    import tomllib  # read by few, so that the others do not wait for it
+
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

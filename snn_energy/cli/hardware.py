@@ -11,6 +11,7 @@ from snn_energy.cli.console import emit_json, print_line
 from snn_energy.cli.hardware_fit import fit_command
 from snn_energy.cli.hardware_show import print_profile
 from snn_energy.cli.hardware_table import print_profiles
+from snn_energy.cli.options import hardware_names
 from snn_energy.errors import ProfileError, UsageError
 from snn_energy.hardware import (
     all_hardware,
@@ -68,7 +69,7 @@ def show_command(
         typer.Argument(
             metavar="NAME|PATH",
             help="Name of a profile, or path of a TOML file.",
-            autocompletion=lambda: list(list_hardware()),
+            autocompletion=hardware_names,
         ),
     ],
     json: _Json = False,
@@ -94,7 +95,7 @@ def check_command(
         typer.Argument(
             metavar="NAME|PATH",
             help="Profiles to check; all of the list if none is given.",
-            autocompletion=lambda: list(list_hardware()),
+            autocompletion=hardware_names,
             show_default=False,
         ),
     ] = None,
@@ -140,7 +141,7 @@ def new_command(
             "--from",
             metavar="NAME|PATH",
             help="Profile whose structure to take; its numbers become comments.",
-            autocompletion=lambda: list(list_hardware()),
+            autocompletion=hardware_names,
         ),
     ] = "horowitz-45nm-fp32",
     json: Annotated[bool, typer.Option("--json", help="Print the path as JSON.")] = False,

@@ -39,7 +39,8 @@ ModelArgsOption = Annotated[
 BatchSizeOption = Annotated[int, typer.Option(metavar="N", help="Samples per call.")]
 
 
-def _hardware_names() -> list[str]:
+def hardware_names() -> list[str]:
+    """Names that complete an option or argument for a hardware profile."""
     from snn_energy.hardware import list_hardware
 
     return list(list_hardware())
@@ -47,6 +48,6 @@ def _hardware_names() -> list[str]:
 
 HardwareOption = Annotated[
     str,
-    typer.Option(metavar="NAME|PATH", help="Hardware profile: what each action costs.", autocompletion=_hardware_names),
+    typer.Option(metavar="NAME|PATH", help="Hardware profile: what each action costs.", autocompletion=hardware_names),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON; energies in pJ.")]

@@ -32,6 +32,24 @@ INTERVAL_S = 30.0
 """Seconds between two writes."""
 
 
+ANEW = "leave --resume out to begin anew"
+"""What helps where a run cannot be resumed."""
+
+
+def refuse_another(path: Path, known: Mapping[str, str], mine: Mapping[str, str]) -> None:
+    """Refuse to go on from the file at `path`, whose run was asked for what `known` says, with what `mine` says.
+
+    Raises:
+        UsageError: they differ; the first difference is named.
+    """
+    for what, value in mine.items():
+        if known.get(what) != value:
+            raise UsageError(
+                f"{path}: cannot resume, it was made with another {what} (got {value}, expected {known.get(what)}); "
+                f"give what that run was given, or {ANEW}"
+            )
+
+
 def partial_path(trace: Path) -> Path:
     """Where the partial trace of a run lies that will write `trace`."""
     return trace.with_name(f"{trace.name}.partial")
@@ -64,7 +82,6 @@ class Keeper:
         self.identity = dict(identity)
         if not stored:
             return Outcome(), {}
-        anew = "leave --resume out to begin anew"
         try:
             outcome, head = outcome_of_bytes(stored, str(self.path))
             known, version = head["identity"], head["format_version"]
@@ -72,13 +89,8 @@ class Keeper:
         except (ValueError, KeyError, TypeError):
             fits, version = False, None
         if not fits or version != FORMAT_VERSION:
-            raise DataError(f"{self.path}: expected a partial trace of version {FORMAT_VERSION}; {anew}")
-        for what, mine in self.identity.items():
-            if known.get(what) != mine:
-                raise UsageError(
-                    f"{self.path}: cannot resume, it was made with another {what} (got {mine}, "
-                    f"expected {known.get(what)}); give what that run was given, or {anew}"
-                )
+            raise DataError(f"{self.path}: expected a partial trace of version {FORMAT_VERSION}; {ANEW}")
+        refuse_another(self.path, known, self.identity)
         return outcome, head
 
     def note(self, outcome: Outcome, seen: str, random: str | None, *, now: bool = False) -> None:

@@ -183,22 +183,7 @@ def graph_subject(path: str, data: DataRequest, *, trust: bool = False) -> Subje
         TraceError, DataError: a file that cannot be used.
     """
     graph = load_graph(path, trust=trust)
-    spec = written_input(graph.properties, path)
-    source = data.source or graph.properties.get("snn_energy.dataset")
-    if source is None:
-        raise UsageError(f"{path} needs --data: a data set ({', '.join(source_names())}), file or folder")
-    wanted = None if data.image_size is None else _parse_size(data.image_size)
-    shape = wanted if spec is None else spec.shape
-    resize = data.resize or wanted is not None
-    images, describe = _load(data, source, shape, written_classes(graph.properties), resize=resize)
-    return Subject(
-        model=graph,
-        name=type(graph.root).__name__,
-        checkpoint=Path(path).name,
-        images=images,
-        spec=spec,
-        describe=describe,
-    )
+    return _written_subject(path, data, graph, type(graph.root).__name__, graph.properties)
 
 
 def nir_subject(
@@ -219,22 +204,27 @@ def nir_subject(
 
     network = load_nir(path, convention=convention, dt=dt, time_steps=time_steps)
     network.layout = data.layout
-    spec = written_input(network.properties, path)
-    source = data.source or network.properties.get("snn_energy.dataset")
+    return _written_subject(path, data, network.eval(), Path(path).name, network.properties)
+
+
+def _written_subject(
+    path: str, data: DataRequest, model: nn.Module | Graph, name: str, properties: Mapping[str, str]
+) -> Subject:
+    """What a file holds, with the data that are named, else those that its `properties` name.
+
+    Raises:
+        UsageError: no data are named.
+        DataError: properties or data that cannot be used.
+    """
+    spec = written_input(properties, path)
+    source = data.source or properties.get("snn_energy.dataset")
     if source is None:
         raise UsageError(f"{path} needs --data: a data set ({', '.join(source_names())}), file or folder")
     wanted = None if data.image_size is None else _parse_size(data.image_size)
     shape = wanted if spec is None else spec.shape
     resize = data.resize or wanted is not None
-    images, describe = _load(data, source, shape, written_classes(network.properties), resize=resize)
-    return Subject(
-        model=network.eval(),
-        name=Path(path).name,
-        checkpoint=Path(path).name,
-        images=images,
-        spec=spec,
-        describe=describe,
-    )
+    images, describe = _load(data, source, shape, written_classes(properties), resize=resize)
+    return Subject(model=model, name=name, checkpoint=Path(path).name, images=images, spec=spec, describe=describe)
 
 
 def factory_subject(

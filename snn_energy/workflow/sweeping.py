@@ -34,11 +34,12 @@ import torch
 from torch import nn
 
 from snn_energy.counting.tracing import trace
-from snn_energy.errors import DataError, RankError, UsageError
+from snn_energy.errors import DataError, RankError
 from snn_energy.files import write_atomic
 from snn_energy.hardware import Hardware
 from snn_energy.reporting.assessment import AXES
 from snn_energy.reporting.identity import DataDigest, model_digest
+from snn_energy.reporting.partial import ANEW, partial_path, refuse_another
 from snn_energy.reporting.subject import DataRequest, Subject, checkpoint_subject, factory_subject
 from snn_energy.tuning.variants import Variant, applied, spiking_modules
 from snn_energy.workflow.lines import Line, line_of, without_energy
@@ -206,7 +207,7 @@ class Partial:
     """The cells that are done, on disk beside the output."""
 
     def __init__(self, output: Path, identity: Mapping[str, str]) -> None:
-        self.path = output.with_name(f"{output.name}.partial")
+        self.path = partial_path(output)
         self.identity = dict(identity)
 
     def read(self) -> Cells:
@@ -216,7 +217,6 @@ class Partial:
             DataError: the file is no partial sweep.
             UsageError: it was made of another network, other data or other options.
         """
-        anew = "leave --resume out to begin anew"
         try:
             value = json.loads(self.path.read_text(encoding="utf-8"))
             fits = value["format"] == PARTIAL_FORMAT and value["format_version"] == PARTIAL_VERSION
@@ -227,13 +227,8 @@ class Partial:
         except (ValueError, KeyError, TypeError, AttributeError):
             fits, known, cells = False, {}, {}
         if not fits:
-            raise DataError(f"{self.path}: expected a partial sweep of version {PARTIAL_VERSION}; {anew}")
-        for what, mine in self.identity.items():
-            if known.get(what) != mine:
-                raise UsageError(
-                    f"{self.path}: cannot resume, it was made with another {what} (got {mine}, expected "
-                    f"{known.get(what)}); give what that run was given, or {anew}"
-                )
+            raise DataError(f"{self.path}: expected a partial sweep of version {PARTIAL_VERSION}; {ANEW}")
+        refuse_another(self.path, known, self.identity)
         return cells
 
     def write(self, cells: Cells) -> None:

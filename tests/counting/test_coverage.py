@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import pytest
 import torch
 from agree import Call, trace
-from torch import nn
+from torch import library, nn
 from torch.nn import functional as F
 
 import snn_energy as se
@@ -36,7 +36,7 @@ def test_unknown_work_is_listed_with_a_bound(name: str) -> None:
         assert any(record.name in str(error.value) for record in traced.coverage.uncounted)
 
 
-@torch.library.custom_op("snn_energy_tests::secret_product", mutates_args=())
+@library.custom_op("snn_energy_tests::secret_product", mutates_args=())
 def secret_product(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     return torch.from_numpy(a.numpy() @ b.numpy())
 

@@ -8,7 +8,7 @@ from itertools import product
 
 import pytest
 import torch
-from torch import nn
+from torch import library, nn
 
 from snn_energy.errors import TraceError, UsageError
 from snn_energy.selftest import (
@@ -54,7 +54,7 @@ def test_a_wrong_class_fails() -> None:
     assert not holds(with_answer("N16", operand="binary"))
 
 
-@torch.library.custom_op("snn_energy_tests::mystery", mutates_args=())
+@library.custom_op("snn_energy_tests::mystery", mutates_args=())
 def mystery(x: torch.Tensor) -> torch.Tensor:
     """An operator that no table can know."""
     return x @ x.t()

@@ -10,14 +10,14 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, library
 
 from snn_energy.counting.ops.registry import BITS, Call, counts
 from snn_energy.counting.recorder import Recorder
 
 NAME = "snn_energy::levels"
 
-_LIBRARY: Any = torch.library.Library("snn_energy", "FRAGMENT")  # type: ignore[no-untyped-call]
+_LIBRARY: Any = library.Library("snn_energy", "FRAGMENT")  # type: ignore[no-untyped-call]
 """Keeps the operator alive."""
 _LIBRARY.define("levels(Tensor x, float step, int most) -> Tensor")
 
