@@ -18,6 +18,7 @@ from snn_energy.reporting.explained import explanation_key
 from snn_energy.reporting.html.page import html_page
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "fashion-cnn.json"
+REPORTS = Path(__file__).resolve().parents[2] / "reports"
 SWITCHES = (
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
@@ -40,13 +41,14 @@ def browser():
 
 @pytest.fixture(scope="session")
 def reports(tmp_path_factory):
-    """Pages on disk by name: the golden report, one of forty time steps, and one with all that a report may hold."""
+    """Pages on disk by name: golden, of forty time steps, with all that a report may hold, and of a larger network."""
     folder = tmp_path_factory.mktemp("pages")
     document = json.loads(GOLDEN.read_text(encoding="utf-8"))
     long = {**document, "neurons": [{**neuron, "spikes_per_step": [*range(1, 41)]} for neuron in document["neurons"]]}
     assessment = assess(lively_cnn(), digits(), method="arithmetic+memory", per_sample=True)
     full = {**assessment.to_dict(), **explanation_key(assessment.report.trace)}
-    pages = {"golden": document, "long": long, "full": full}
+    committed = json.loads((REPORTS / "cifar10-vgg.json").read_text(encoding="utf-8"))
+    pages = {"golden": document, "long": long, "full": full, "cifar10-vgg": committed}
     for name, content in pages.items():
         (folder / f"{name}.html").write_text(html_page(content), encoding="utf-8")
     return folder

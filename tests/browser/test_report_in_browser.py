@@ -163,6 +163,14 @@ def test_no_page_is_wider_than_its_screen(visit, name, width):
     assert outside == []
 
 
+def test_counts_of_nine_digits_leave_room_for_the_last_column(visit):
+    page = visit("cifar10-vgg")
+    inner, outer = page.evaluate(
+        "(box => [box.scrollWidth, box.clientWidth])(document.querySelector('#layer-table').closest('.scroll'))"
+    )
+    assert inner <= outer
+
+
 def test_names_are_readable_on_a_phone(visit):
     page = visit(width=375, height=700)
     name = page.locator("#layer-table tbody th").first
