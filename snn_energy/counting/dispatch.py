@@ -30,7 +30,7 @@ from snn_energy.counting.ops import (
 )
 from snn_energy.counting.ops.products import RECURRENT
 from snn_energy.counting.ops.registry import After, Row
-from snn_energy.counting.recorder import ROOT, Recorder
+from snn_energy.counting.recorder import ROOT, Entry, Recorder
 from snn_energy.counting.repeats import MAKERS, carry
 from snn_energy.counting.tags import Origin, Tag, version_of
 from snn_energy.errors import TraceError
@@ -49,7 +49,7 @@ _KEEPS_HEIGHTS = _KEEPS_BITS | {"im2col", "constant_pad_nd"}
 _JOINS_HEIGHTS = {"cat", "stack", "where"}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class _Operator:
     """What the tables and the schema say of one operator."""
 
@@ -65,6 +65,10 @@ class _Operator:
     moves: bool
     quick: bool
     """A view of its first argument that returns one tensor."""
+    makes: bool
+    """May make rows that repeat."""
+    entry: Entry | None = None
+    """Of quick ones, in the certificate."""
 
 
 class CountingMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -185,6 +189,7 @@ class CountingMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
             composite=(uncertain or name in _TWO_MEANINGS) and _is_composite(func),
             moves=name in _MOVES,
             quick=name in VIEWS and func.is_view and [str(r.type) for r in func._schema.returns] == ["Tensor"],
+            makes=name in MAKERS,
         )
         return known
 
@@ -198,26 +203,24 @@ class CountingMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
             return None
         out: Tensor = func(*args)
         same = out.dtype is x.dtype  # else bits are read as other numbers
-        tag = Tag(
-            recorder.token,
-            Origin.DATA,
-            spike_scale=source.spike_scale if same else None,
-            grid=source.grid if same else None,
-            scaled=source.scaled,
-            bits=source.bits,
-            softmax=source.softmax,
-        )
+        name = known.name
+        tag = Tag(recorder.token, Origin.DATA)
+        if same:
+            tag.spike_scale, tag.grid = source.spike_scale, source.grid
+            if name in RESHAPES:
+                tag.sight = source.sight
+        tag.scaled, tag.bits, tag.softmax = source.scaled, source.bits, source.softmax
         tag.root, tag.shift = source.root or source, source.shift
-        if known.name in RESHAPES and same and out.numel() == x.numel():
-            tag.sight = source.sight
         if source.projection is not None:
-            tag.channel = channel_after(known.name, source.channel, x, out)
+            tag.channel = channel_after(name, source.channel, x, out)
             if tag.channel is not None:
                 tag.biased, tag.projection = source.biased, source.projection
         recorder.mark(out, tag, version_of(x))
-        if recorder.repeating or known.name in MAKERS:
-            carry(recorder, known.name, True, args, x, out)
-        recorder.note("free", known.name, reason=known.reason or "")
+        if recorder.repeating or known.makes:
+            carry(recorder, name, True, args, x, out)
+        if known.entry is None:
+            known.entry = recorder.free_entry(name, known.reason or "")
+        known.entry.once(recorder.path)
         return out
 
     def _product(self, product: Product, call: Call) -> After | None:
@@ -305,7 +308,7 @@ class CountingMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
             tag.spike_scale = recorder.spike_scale(tensors[0])
         version = version_of(tensors[0]) if known.view and tensors else None
         self._hang(out, tag, version)
-        if origin is Origin.DATA and tensors and (known.view or recorder.repeating or name in MAKERS):
+        if origin is Origin.DATA and tensors and (known.view or recorder.repeating or known.makes):
             carry(recorder, name, known.view, args, tensors[0], out)
         if observed and name == "unbind":
             recorder.behaviour.after_unbind(args, tensors[0], out, past)

@@ -22,7 +22,8 @@ from torch import Tensor, nn
 
 from snn_energy.counting.modules import HELD_INPUT, ProductSite
 from snn_energy.counting.ops.products import linear_layer
-from snn_energy.counting.recorder import Recorder
+from snn_energy.counting.recorder import Charge, Recorder
+from snn_energy.counting.sights import Sight
 from snn_energy.counting.tags import Origin, Tag, copied, tensors_in
 
 
@@ -89,8 +90,12 @@ class FeedbackStep:
     module: nn.Module
     neuron: nn.Module
     weights: nn.Module
-    charges: dict[int, list[Callable[[], None]]] = field(default_factory=dict)
-    """By elements: what the sum of both currents charged, to be charged again."""
+    elements: int = 0
+    """Of one step."""
+    charges: list[Charge] = field(default_factory=list)
+    """What the sum of both currents charged in the last step that was charged at once."""
+    steps: int = 0
+    """Not charged yet."""
 
     def count(self, recorder: Recorder, args: tuple[Any, ...]) -> Callable[[Any], None] | None:
         """Look at the operands of one step; returns what counts its result, None if its parts must be seen."""
@@ -109,33 +114,46 @@ class FeedbackStep:
             return None
         if torch._C._is_any_autocast_enabled() and torch.is_autocast_enabled(spikes.device.type):
             return None
-        return partial(self._finish, recorder, site.add(recorder, spikes, tag), current.numel())
+        return partial(self._finish, recorder, site, spikes, tag, site.look(recorder, spikes, tag))
 
-    def _finish(self, recorder: Recorder, add: Callable[[], None], elements: int, result: Any) -> None:
+    def _finish(
+        self, recorder: Recorder, site: ProductSite, spikes: Tensor, tag: Tag, sight: Sight | None, result: Any
+    ) -> None:
         if result is None:
             return
-        add()
-        for charge in self.charges.get(elements) or self._charge(recorder, elements):
-            charge()
+        site.add(recorder, spikes, tag, sight)
         output: Tensor = result[0]
+        elements = output.numel()
+        if elements != self.elements:
+            self._sum(recorder, elements)
+        else:
+            if not self.steps:
+                recorder.uncharged.append(self)
+            self.steps += 1
         tag = recorder.is_spikes(output, recorder.neuron_rows[id(self.neuron)].binary_scale)
         recorder.neuron(self.neuron, output, copy=partial(copied, output, tag) if elements <= HELD_INPUT else None)
         recorder.are_data(result[1])
 
-    def _charge(self, recorder: Recorder, elements: int) -> list[Callable[[], None]]:
-        """Charge the sum for the first time; returns nothing left to do."""
+    def charge(self) -> None:
+        """Charge the sums of all steps since the last time."""
+        steps, self.steps = self.steps, 0
+        for charge in self.charges:
+            charge(steps)
+
+    def _sum(self, recorder: Recorder, elements: int) -> None:
+        """Charge the first sum of so many elements."""
 
         def charge() -> None:
             recorder.arithmetic("add", adds=elements)
             recorder.note("counted", "add")
 
+        self.charge()
         recorder.journal = []
         try:
             recorder.at(recorder.paths[id(self.module)], [self.module], charge)
-            self.charges[elements] = recorder.journal
+            self.elements, self.charges = elements, recorder.journal
         finally:
             recorder.journal = None
-        return []
 
 
 def feedback_step(module: nn.Module, row: FeedbackLayer) -> FeedbackStep:

@@ -9,20 +9,20 @@ module that multiplies has to work out for that is kept as its site, and used ag
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from snn_energy.counting.dispatch import is_foreign
-from snn_energy.counting.later import Facts
 from snn_energy.counting.ops import COUNTED, Call
 from snn_energy.counting.ops.products import Feed, convolution, linear_layer
 from snn_energy.counting.ops.registry import After
-from snn_energy.counting.projections import ROWS, WeightProjection, sighted
-from snn_energy.counting.recorder import Entry, Recorder, Site
+from snn_energy.counting.projections import Maps, WeightProjection
+from snn_energy.counting.recorder import Charge, Entry, Recorder, Site
 from snn_energy.counting.repeats import carry_rows, note_repeats
+from snn_energy.counting.sights import ROWS, Sight, sight_of
 from snn_energy.counting.tags import Origin, Tag, copied, hang_tag, version_of
 from snn_energy.counting.wiring import Wiring
 
@@ -59,7 +59,12 @@ class ProductSite:
     bits: int | None
     projection: WeightProjection
     wiring: Wiring
-    map_shape: tuple[int, ...] | None
+    maps: Maps
+    map_shape: torch.Size
+    by_rows: bool
+    """Whether all axes but the last are rows, as linear layers read them."""
+    channel: int
+    """Axis of the output channels."""
     rows: int
     bias_adds: int
     """Of one call."""
@@ -87,46 +92,44 @@ class ProductSite:
 
     def count(self, recorder: Recorder, x: Tensor, tag: Tag) -> Finish:
         """Count one call with the input `x`, whose tag is `tag`."""
-        projection, biased = self.projection, self.bias is not None
-        add = self.add(recorder, x, tag)
+        sight = self.look(recorder, x, tag)
 
         def finish(out: Tensor | None) -> None:
             if out is None:
                 return
-            channel = 1 if self.map_shape is None else out.dim() - 1
-            tag = Tag(recorder.token, Origin.DATA, biased=biased, projection=projection.key, channel=channel)
-            hang_tag(out, tag)
+            key, biased = self.projection.key, self.bias is not None
+            hang_tag(out, Tag(recorder.token, Origin.DATA, biased=biased, projection=key, channel=self.channel))
             if recorder.repeating:
                 carry_rows(recorder, x, out)
-            add()
+            self.add(recorder, x, tag, sight)
 
         return finish
 
-    def add(self, recorder: Recorder, x: Tensor, tag: Tag) -> Callable[[], None]:
-        """Look at the input `x`, whose tag is `tag`; returns what counts the call once it went well."""
+    def look(self, recorder: Recorder, x: Tensor, tag: Tag) -> Sight | None:
+        """Look at the input `x`, whose tag is `tag`, before the module runs; None where its copy is looked at later."""
         projection = self.projection
         recorder.products += 1
         note_repeats(recorder, projection, x, tag, self.wiring, self.rows)
-        seen: tuple[Tensor, Tensor | None, float | Facts] | None = None
         if self.small:
-            copied(x, tag)  # before the module runs: it may write its input
+            copied(x, tag)  # the module may write its input
+            return None
+        apart = tag.scaled and tag.spike_scale is None and self.by_rows and x.dim() != 2
+        apart = apart and projection.operand.track.alive  # else a reshape would copy other layouts for nothing
+        rows = x.reshape(-1, x.shape[-1]) if apart else x  # channels are told apart on the axis after the rows
+        return sight_of(projection.operand, rows, x, tag, self.map_shape, channels=1, order=ROWS)
+
+    def add(self, recorder: Recorder, x: Tensor, tag: Tag, sight: Sight | None) -> None:
+        """Count a call that went well."""
+        projection = self.projection
+        if sight is None:
+            projection.hold(self.wiring, x, tag, self.map_shape if self.by_rows else None)
         else:
-            apart = tag.scaled and tag.spike_scale is None and self.map_shape is not None and x.dim() != 2
-            apart = apart and projection.operand.track.alive  # else a reshape would copy other layouts for nothing
-            rows = x.reshape(-1, x.shape[-1]) if apart else x  # channels are told apart on the axis after the rows
-            seen = sighted(projection.operand, rows, x, tag, self.map_shape, channels=1, order=ROWS)
-
-        def add() -> None:
-            if seen is None:
-                projection.hold(self.wiring, x, tag, self.map_shape)
-            else:
-                projection.feed(self.wiring, self.rows, *seen, bias=False)
-            projection.bias_adds += self.bias_adds
-            if self.entry is None:
-                self.entry = recorder.entry("counted", self.operator, self.module)
-            self.entry.again()
-
-        return add
+            projection.calls += 1
+            self.maps.put(self.rows, sight, self.map_shape)
+        projection.bias_adds += self.bias_adds
+        if self.entry is None:
+            self.entry = recorder.entry("counted", self.operator, self.module)
+        self.entry.again()
 
 
 @dataclass(slots=True)
@@ -138,9 +141,11 @@ class Replay:
     shape: torch.Size
     before: tuple[object, ...]
     """What was known of the input."""
-    charges: list[Callable[[], None]]
-    after: Tag | None
+    charges: list[Charge]
+    after: Tag
     """What was known of the output."""
+    calls: int = 0
+    """Not charged yet."""
 
     def fits(self, x: Tensor, tag: Tag) -> bool:
         """True if the next call would charge the same."""
@@ -152,13 +157,20 @@ class Replay:
         def finish(out: Tensor | None) -> None:
             if out is None:
                 return
-            hang_tag(out, Tag(recorder.token, Origin.DATA) if self.after is None else replace(self.after))
+            hang_tag(out, self.after.again())
             if recorder.repeating:
                 carry_rows(recorder, x, out)
-            for charge in self.charges:
-                charge()
+            if not self.calls:
+                recorder.uncharged.append(self)
+            self.calls += 1
 
         return finish
+
+    def charge(self) -> None:
+        """Charge all calls since the last time."""
+        calls, self.calls = self.calls, 0
+        for charge in self.charges:
+            charge(calls)
 
 
 def _facts(tag: Tag) -> tuple[object, ...]:
@@ -223,7 +235,7 @@ def _convolution(recorder: Recorder, module: nn.Module, x: Tensor) -> After | No
         return None
     args = (x, weight, bias, module.stride, module.padding, module.dilation, False, (0,), module.groups)
     after = convolution(recorder, Call("convolution", args, {}, (x, weight), None))
-    return _remembered(recorder, module, x, after, None)
+    return _remembered(recorder, module, x, after)
 
 
 def _transposed_convolution(recorder: Recorder, module: nn.Module, x: Tensor) -> After | None:
@@ -254,17 +266,16 @@ def _linear(recorder: Recorder, module: nn.Module, x: Tensor) -> After | None:
         return None
     operator = "mm" if bias is None else "addmm"
     after = linear_layer(recorder, operator, x, weight, biased=bias is not None)
-    return _remembered(recorder, module, x, after, (1, weight.shape[1]))
+    return _remembered(recorder, module, x, after, by_rows=True)
 
 
-def _remembered(
-    recorder: Recorder, module: nn.Module, x: Tensor, after: Feed, map_shape: tuple[int, ...] | None
-) -> Feed:
+def _remembered(recorder: Recorder, module: nn.Module, x: Tensor, after: Feed, *, by_rows: bool = False) -> Feed:
     """`after`, once it has left a site for the next call of the module."""
     weight, tag = module._parameters.get("weight"), recorder.tag(x)
     plain = weight is not None and "bias" in module._parameters and id(module) in recorder.paths
     if weight is not None and plain and (tag is None or tag.padding is None):
         bias = module._parameters["bias"]
+        seen = after.seen
         recorder.sites[id(module)] = ProductSite(
             module,
             weight,
@@ -275,10 +286,13 @@ def _remembered(
             x.dtype,
             None if tag is None else tag.bits,
             after.projection,
-            after.seen.wiring,
-            map_shape,
-            after.seen.rows,
-            0 if bias is None else after.seen.rows * after.seen.wiring.outputs_per_row,
+            seen.wiring,
+            after.projection.maps_of(seen.wiring),
+            seen.shape,
+            by_rows,
+            x.dim() - 1 if by_rows else 1,
+            seen.rows,
+            0 if bias is None else seen.rows * seen.wiring.outputs_per_row,
             after.operator,
             x.numel() <= HELD_INPUT,
         )
@@ -311,9 +325,9 @@ def _counted(recorder: Recorder, module: nn.Module, name: str, args: tuple[Any, 
             charges = recorder.journal
         finally:
             recorder.journal = None
-        if tag is not None and id(module) in recorder.paths:
-            known = recorder.tag(out)
-            made = None if known is None else replace(known, repeats=None, root=None, shift=0, sight=None, past=None)
+        known = recorder.tag(out)
+        if tag is not None and known is not None and id(module) in recorder.paths:
+            made = known.again()
             recorder.sites[id(module)] = Replay(module, _settings(module), x.shape, _facts(tag), charges, made)
 
     return after

@@ -10,9 +10,9 @@ from torch import Tensor
 
 from snn_energy.counting.counts import NeuronCounts
 from snn_energy.counting.neurons import NeuronRow
+from snn_energy.counting.sights import StepMaps
+from snn_energy.counting.sums import EXACT_SUM
 
-EXACT_SPIKES = 1 << 24
-"""Spikes of one time step that a single-precision sum holds exactly."""
 HELD_ELEMENTS = 1 << 19
 """Elements of outputs that one neuron layer may hold back at most."""
 
@@ -27,8 +27,10 @@ class NeuronTally:
     state_elements: int = 0
     steps: list[int] = field(default_factory=list)
     """Spikes of each time step in the batches that are through."""
-    pending: list[tuple[Sequence[int], Tensor]] = field(default_factory=list)
-    """Time steps and their counts (1-dim, on the device) of the batch that runs."""
+    pending: list[tuple[Sequence[int], Tensor | StepMaps]] = field(default_factory=list)
+    """Time steps and their counts (1-dim, on the device), or what tells them, of the batch that runs."""
+    pending_elements: int = 0
+    """Of the maps among them."""
     held: list[tuple[int, Tensor]] = field(default_factory=list)
     """Time steps and copies of small outputs, to be counted together."""
 
@@ -37,7 +39,8 @@ class NeuronTally:
         self._count_held()
         if not self.pending:
             return
-        counts = torch.cat([counts.double() for _, counts in self.pending]).tolist()
+        self._add_up()
+        counts = torch.cat([_added(counts).double() for _, counts in self.pending]).tolist()
         positions = [step for steps, _ in self.pending for step in steps]
         self.steps.extend([0] * (max(positions) + 1 - len(self.steps)))
         for position, count in zip(positions, counts, strict=True):
@@ -48,15 +51,15 @@ class NeuronTally:
         self,
         spikes: Tensor,
         first: int,
-        tapped: Tensor | None = None,
+        maps: StepMaps | None = None,
         *,
         calls: int = 0,
         copy: Callable[[], Tensor] | None = None,
     ) -> int:
         """Add one call's output; a single-step neuron is at time step `first`. Returns the time step after it.
 
-        Several `calls` of a single-step neuron lie along the first axis. `tapped` holds the counts of a multi-step one,
-        if it left them; `copy` makes a copy of a small output that stays as it is.
+        Several `calls` of a single-step neuron lie along the first axis. `maps` tell the spikes of its time steps,
+        where somebody summed them; `copy` makes a copy of a small output that stays as it is.
         """
         if self.row.time_axis is None and not calls and copy is not None and self.row.spiking:
             return self._add_step(spikes, first, copy)
@@ -71,8 +74,12 @@ class NeuronTally:
             per_sample = spikes.numel() // (by_step.shape[0] * (by_step.shape[1] if by_step.dim() > 1 else 1))
             self.state_elements = max(self.state_elements, self.row.state_variables * per_sample)
         if self.row.spiking:
-            counts = _spikes_per_step(by_step, self.row.binary_scale) if tapped is None else tapped
+            counts = _spikes_per_step(by_step, self.row.binary_scale) if maps is None else maps
             self.pending.append((range(first, first + len(by_step)), counts))
+            if maps is not None:
+                self.pending_elements += len(by_step) * maps.shape.numel()
+                if self.pending_elements > HELD_ELEMENTS:
+                    self._add_up()
         else:  # a real-valued output is no spike; the time steps count all the same
             self.steps.extend([0] * (first + by_step.shape[0] - len(self.steps)))
         return first + by_step.shape[0]
@@ -95,6 +102,10 @@ class NeuronTally:
         held.append((step, spikes))
         if len(held) * spikes.numel() > HELD_ELEMENTS:
             self._count_held()
+
+    def _add_up(self) -> None:
+        """Keep nothing but the counts."""
+        self.pending, self.pending_elements = [(steps, _added(counts)) for steps, counts in self.pending], 0
 
     def _count_held(self) -> None:
         if self.held:
@@ -122,9 +133,13 @@ class NeuronTally:
         )
 
 
+def _added(counts: Tensor | StepMaps) -> Tensor:
+    return counts.spikes() if isinstance(counts, StepMaps) else counts
+
+
 def _spikes_per_step(by_step: Tensor, scale: float | None) -> Tensor:
     """Non-zero elements of each time step, 1-dim; a plain sum where every spike is 1 and the sum stays exact."""
     steps = by_step.reshape(len(by_step), -1)
-    if scale == 1 and steps.dtype is torch.float32 and steps.shape[1] < EXACT_SPIKES:
+    if scale == 1 and steps.dtype is torch.float32 and steps.shape[1] < EXACT_SUM:
         return steps.sum(1)
     return torch.count_nonzero(steps, dim=1)

@@ -11,8 +11,9 @@ from torch import Tensor
 from snn_energy.counting.counts import LayerCounts
 from snn_energy.counting.later import Facts, asks_later
 from snn_energy.counting.observe import Look, Operand, has_zeros, smallest_weight
-from snn_energy.counting.sums import EXACT_ROWS, Magnitudes, Nonzero, Summable, over, rows_summed
-from snn_energy.counting.tags import Tag, copied, version_of
+from snn_energy.counting.sights import ROWS, Sight, sight_of
+from snn_energy.counting.sums import EXACT_ROWS, Nonzero, over
+from snn_energy.counting.tags import Origin, Tag, copied, version_of
 from snn_energy.counting.values import ValueSet
 from snn_energy.counting.wiring import Wiring
 from snn_energy.errors import TraceError
@@ -31,22 +32,37 @@ class Maps:
     levels_by_unit: dict[float, Tensor] = field(default_factory=dict)
     others: Tensor | None = None
     """Non-zero counts of all other calls."""
-    waiting: list[tuple[Tensor, Tensor, Facts]] = field(default_factory=list)
-    """Calls of the present batch whose class is asked for when it is through: masks, magnitudes, facts."""
+    held: list[tuple[Sight, torch.Size]] = field(default_factory=list)
+    """Calls of the present batch and the shapes of their maps, added up when it is through: small sums are faster one
+    behind the other than each behind a layer that took the cache."""
+    held_elements: int = 0
+    waiting: list[tuple[Sight, torch.Size]] = field(default_factory=list)
+    """Likewise those whose class is asked for when the batch is through."""
 
-    def put(self, rows: int, mask: Tensor, level: Tensor | None, unit: float | Facts) -> None:
-        """Add one call's map; `level is mask` says that every level is one."""
+    def put(self, rows: int, sight: Sight, shape: torch.Size) -> None:
+        """Add one call."""
         self.rows += rows
-        if not isinstance(unit, Facts):
-            self._sort_in(mask, level, unit)
-        elif level is not None:
-            self.waiting.append((mask, level, unit))
+        if isinstance(sight.unit, Facts):
+            self.waiting.append((sight, shape))
+            return
+        self.held.append((sight, shape))
+        self.held_elements += shape.numel()
+        if self.held_elements > HELD_ELEMENTS:
+            self._add_up()
 
     def settle(self, operand: Operand) -> None:
-        """Ask for the class of what is waiting."""
+        """Add up what is held; ask for the class of what is waiting."""
+        self._add_up()
         waiting, self.waiting = self.waiting, []
-        for mask, magnitudes, facts in waiting:
-            self._sort_in(mask, *operand.levels(facts, mask, magnitudes))
+        for sight, shape in waiting:
+            mask, level = sight.maps(shape)
+            if level is not None and isinstance(sight.unit, Facts):
+                self._sort_in(mask, *operand.levels(sight.unit, mask, level))
+
+    def _add_up(self) -> None:
+        held, self.held, self.held_elements = self.held, [], 0
+        for sight, shape in held:
+            self._sort_in(*sight.maps(shape), sight.unit_now)
 
     def _sort_in(self, mask: Tensor, level: Tensor | None, unit: float) -> None:
         if level is mask:
@@ -93,7 +109,7 @@ class Held:
     """Spike scale that is already proven of all of them; likewise the grid, and whether constants scaled them."""
     grid: float | None
     scaled: bool
-    map_shape: tuple[int, ...] | None
+    map_shape: torch.Size | None
     operands: list[Tensor] = field(default_factory=list)
     elements: int = 0
 
@@ -166,7 +182,7 @@ class WeightProjection:
         """Ask for all that was not asked for while the model ran; TraceError if weights or operands are not finite."""
         _ = self.pruned
         for maps in self.maps.values():
-            if maps.waiting:
+            if maps.held or maps.waiting:
                 maps.settle(self.operand)
 
     def _version(self) -> int:
@@ -202,22 +218,21 @@ class WeightProjection:
             for fan in (wiring.effective_fan_out(self.weight) if self.pruned else wiring.fan_out(),)
         ]
 
-    def feed(
-        self, wiring: Wiring, rows: int, mask: Tensor, level: Tensor | None, unit: float | Facts, *, bias: bool
-    ) -> None:
-        """Add one call: map of non-zero counts and, where levels differ from it, of level sums."""
-        self.calls += 1
-        self._put(wiring, rows, mask, level, unit)
-        if bias:
-            self.bias_adds += rows * wiring.outputs_per_row
-
-    def _put(self, wiring: Wiring, rows: int, mask: Tensor, level: Tensor | None, unit: float | Facts) -> None:
+    def maps_of(self, wiring: Wiring) -> Maps:
+        """What calls of this wiring add up to."""
         maps = self.maps.get(wiring)
         if maps is None:
             maps = self.maps[wiring] = Maps()
-        maps.put(rows, mask, level, unit)
+        return maps
 
-    def hold(self, wiring: Wiring, x: Tensor, tag: Tag, map_shape: tuple[int, ...] | None) -> None:
+    def feed(self, wiring: Wiring, rows: int, sight: Sight, shape: torch.Size, *, bias: bool) -> None:
+        """Add one call: what was seen of its operand, to be summed into `shape`."""
+        self.calls += 1
+        self.maps_of(wiring).put(rows, sight, shape)
+        if bias:
+            self.bias_adds += rows * wiring.outputs_per_row
+
+    def hold(self, wiring: Wiring, x: Tensor, tag: Tag, map_shape: torch.Size | None) -> None:
         """Add one call with an operand to be looked at later, as rows of `map_shape`; a copy is kept until then."""
         held = self.held
         if (
@@ -253,8 +268,10 @@ class WeightProjection:
                 self._look_at(held, x)
 
     def _look_at(self, held: Held, x: Tensor) -> None:
-        look = self.operand.look(x, held.scale, held.grid, channels=int(held.scaled))
-        self._put(held.wiring, x.shape[0], *mapped(look, held.map_shape), look.unit)
+        shape = x.shape[1:] if held.map_shape is None else held.map_shape
+        tag = Tag(None, Origin.DATA, spike_scale=held.scale, grid=held.grid, scaled=held.scaled)
+        sight = sight_of(self.operand, x, x, tag, shape, channels=1, order=ROWS)
+        self.maps_of(held.wiring).put(x.shape[0], sight, shape)
 
     def _values(self, spikes: int, parts: list[tuple[Wiring, Maps, int]], counts: list[Tensor]) -> ValueSet:
         """The values of the operand, given the non-zero counts of each part."""
@@ -414,118 +431,3 @@ class PairProjection:
         if len(self.sizes) != 1:
             return None
         return tuple((name, (size,)) for name, size in zip(("m", "n", "k"), *self.sizes, strict=True))
-
-
-ROWS = "rows"
-"""The common way to sum an operand: over its leading axes."""
-
-
-@dataclass(frozen=True, slots=True)
-class Sight:
-    """The maps of one tensor and what proves its class, kept for other projections that are fed the same tensor."""
-
-    version: int
-    mask: Tensor
-    level: Tensor | None
-    unit: float | Facts
-    values: ValueSet
-    exact: bool
-    """Whether `values` are those of this tensor; else they contain them."""
-    order: str
-    """Which elements were summed; see `sighted`."""
-
-    def serves(self, operand: Operand, version: int, shape: torch.Size, order: str) -> bool:
-        """True if this is all that `operand` would find in the tensor."""
-        if self.version != version or self.order != order:
-            return False
-        if self.mask.shape != shape:
-            period = shape.numel()
-            if order != ROWS or not period or self.mask.numel() % period:
-                return False
-        if isinstance(self.unit, Facts):
-            return self.mask.shape == shape
-        if operand.track.alive and not (self.exact and len(self.values.magnitudes) <= 1):
-            return False  # the operand's channels may have heights of their own: it must look itself
-        if self.exact or self.values == operand.values:
-            return True
-        return self.values.many and operand.values.many
-
-    def tells(self, operand: Operand, channels: int) -> bool:
-        """True if facts that are asked for later are all that `operand` would gather with so many axes of channels."""
-        if not isinstance(self.unit, Facts) or not operand.track.alive:
-            return True
-        return self.unit.channels == channels and (not channels or self.unit.heights is not None)
-
-    def maps(self, shape: torch.Size) -> tuple[Tensor, Tensor | None]:
-        """Masks and levels, summed into this shape."""
-        mask = _folded(self.mask, shape)
-        if self.level is None or self.level is self.mask:
-            return mask, None if self.level is None else mask
-        return mask, _folded(self.level, shape)
-
-
-def _folded(part: Tensor, shape: torch.Size) -> Tensor:
-    if part.shape == shape:
-        return part
-    if part.numel() == shape.numel():
-        return part.reshape(shape)
-    return part.reshape(-1, *shape).sum(0, dtype=torch.float64)
-
-
-def sight_of_spikes(version: int, mask: Tensor, dtype: torch.dtype) -> Sight:
-    """What is to be found in a tensor of 0 and 1, of which the sum over its leading axes is known."""
-    values = ValueSet.of([1.0], positive=True, negative=False, eps=torch.finfo(dtype).eps)
-    return Sight(version, mask, mask, 1.0, values, exact=True, order=ROWS)
-
-
-def sighted(
-    operand: Operand,
-    x: Tensor,
-    source: Tensor,
-    tag: Tag | None,
-    shape: tuple[int, ...] | None = None,
-    *,
-    channels: int,
-    order: str,
-) -> tuple[Tensor, Tensor | None, float | Facts]:
-    """Maps of masks and levels of the operand x[rows, ...] and their unit; one look serves all that are fed `source`.
-
-    `x` is `source` (whose tag is `tag`), or a view of it whose leading axis is to be summed; the `channels` axes after
-    that one tell input channels apart. `order` says what is summed: ROWS if the map is a period of the elements of
-    `source` in their logical order, which reshaping does no harm to; any other name for another way.
-    """
-    version = version_of(source)
-    sight = None if tag is None else tag.sight
-    target = x.shape[1:] if shape is None else torch.Size(shape)
-    axes = channels if tag is not None and tag.scaled else 0
-    if isinstance(sight, Sight) and sight.serves(operand, version, target, order) and sight.tells(operand, axes):
-        if isinstance(sight.unit, Facts):
-            many = operand.values.many and not operand.track.alive
-            return sight.mask, None if many else sight.level, 1.0 if many else sight.unit
-        operand.join(sight.values)
-        by_channel = tag is None or tag.spike_scale is not None or source.dtype is torch.bool or tag.scaled
-        if not by_channel and (sight.values.many or sight.values.magnitudes):
-            operand.track.alive = False  # as a look of its own would have found
-        return *sight.maps(target), sight.unit
-    look = operand.look(x) if tag is None else operand.look(x, tag.spike_scale, tag.grid, channels=axes)
-    mask, level = mapped(look, shape)
-    if tag is not None and not source.is_inference():
-        values = operand.values if look.exact is None else look.exact
-        tag.sight = Sight(version, mask, level, look.unit, values, look.exact is not None, order)
-    return mask, level, look.unit
-
-
-def mapped(look: Look, shape: tuple[int, ...] | None = None) -> tuple[Tensor, Tensor | None]:
-    """Sum masks and levels over the leading axis, and on into `shape` if given, a period of the rest.
-
-    One map serves both where levels are masks.
-    """
-
-    def summed(x: Summable) -> Tensor:
-        rows = rows_summed(x)
-        if shape is None:
-            return rows
-        return rows.reshape(-1, *shape) if isinstance(x, Magnitudes) else _folded(rows, torch.Size(shape))
-
-    mask = summed(look.mask)
-    return (mask, mask) if look.level is look.mask else (mask, None if look.level is None else summed(look.level))

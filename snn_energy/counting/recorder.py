@@ -22,6 +22,7 @@ from snn_energy.counting.neurons import NeuronRow, holds_weights, multiplies, ne
 from snn_energy.counting.observe import Operand, is_dyadic
 from snn_energy.counting.projections import PairProjection, WeightProjection
 from snn_energy.counting.repeats import repeat_of_input
+from snn_energy.counting.sights import StepMaps
 from snn_energy.counting.stateful import Behaviour
 from snn_energy.counting.tags import ATTRIBUTE, Origin, Past, Tag, drop_tag, hang_tag, read_tag, tensors_in, version_of
 
@@ -41,8 +42,22 @@ class Site(Protocol):
 class Entry(Protocol):
     """An operator's entry in the certificate."""
 
-    def again(self) -> None:
-        """Enter another call of the same kind, from the same module and without a bound."""
+    def again(self, calls: int = 1) -> None:
+        """Enter more calls of the same kind, from the same module and without a bound."""
+
+    def once(self, path: str) -> None:
+        """Enter one call from the module of this path, without a bound."""
+
+
+class Owing(Protocol):
+    """A site whose calls are charged together."""
+
+    def charge(self) -> None:
+        """Charge all calls since the last time."""
+
+
+Charge = Callable[[int], None]
+"""Charges so many calls like one that was seen."""
 
 
 @dataclass(slots=True)
@@ -54,9 +69,14 @@ class _OperatorTally:
     bound: int = 0
     modules: dict[str, None] = field(default_factory=dict)
 
-    def again(self) -> None:
-        """Enter another call of the same kind, from the same module and without a bound."""
+    def again(self, calls: int = 1) -> None:
+        """Enter more calls of the same kind, from the same module and without a bound."""
+        self.calls += calls
+
+    def once(self, path: str) -> None:
+        """Enter one call from the module of this path, without a bound."""
         self.calls += 1
+        self.modules[path or ROOT] = None
 
 
 @dataclass(slots=True)
@@ -76,6 +96,14 @@ class _ArithmeticTally:
         self.muls += muls
         self.compares += compares
         self.specials += specials
+
+    def again(self, one: _ArithmeticTally, calls: int = 1) -> None:
+        """Add more calls like this one."""
+        self.calls += calls
+        self.adds += calls * one.adds
+        self.muls += calls * one.muls
+        self.compares += calls * one.compares
+        self.specials += calls * one.specials
 
 
 class Recorder:
@@ -110,7 +138,9 @@ class Recorder:
         self._borrowed: list[ref[Tensor]] = []
         """Tensors that the trace did not make, and that the model wrote to: their tags are taken off at the end."""
         self._written: dict[int, StorageWeakRef] = {}
-        self.journal: list[Callable[[], None]] | None = None
+        self.uncharged: list[Owing] = []
+        """Sites with calls of the present batch."""
+        self.journal: list[Charge] | None = None
         """While it is a list, arithmetic and notes are also left here as functions that charge the same again."""
         self.draft: list[Callable[[], None]] | None = None
         """While it is a list, arithmetic and notes go there instead, as functions that charge them."""
@@ -486,6 +516,10 @@ class Recorder:
         tally.modules[self.paths[id(module)] or ROOT] = None
         return tally
 
+    def free_entry(self, operator: str, reason: str) -> Entry:
+        """The entry of a free operator in the certificate."""
+        return self._operators.setdefault(("free", operator), _OperatorTally(reason))
+
     def arithmetic(
         self, kind: str, *, adds: int = 0, muls: int = 0, compares: int = 0, specials: int = 0, calls: int = 1
     ) -> None:
@@ -500,13 +534,13 @@ class Recorder:
             tally = self._arithmetic[key] = _ArithmeticTally()
         tally.more(adds, muls, compares, specials, calls)
         if self.journal is not None:
-            self.journal.append(partial(tally.more, adds, muls, compares, specials))
+            self.journal.append(partial(tally.again, _ArithmeticTally(1, adds, muls, compares, specials)))
 
     def neuron(
         self,
         module: nn.Module,
         shape: Tensor,
-        tapped: Tensor | None = None,
+        maps: StepMaps | None = None,
         copy: Callable[[], Tensor] | None = None,
     ) -> None:
         """Record one call of a recognised neuron from its output; see `NeuronTally.add` for what may be known of that.
@@ -514,7 +548,7 @@ class Recorder:
         Where the neuron's row says so, `shape` is its input instead.
         """
         name, tally = self._neuron_tally(module)
-        self._step_of[name] = tally.add(shape, self._step_of.get(name, 0), tapped, copy=copy)
+        self._step_of[name] = tally.add(shape, self._step_of.get(name, 0), maps, copy=copy)
 
     def neuron_steps(self, module: nn.Module, spikes: Tensor) -> None:
         """Record one call of a single-step neuron for each slice along the first axis."""
@@ -564,6 +598,9 @@ class Recorder:
     def end_batch(self, outputs: Iterable[Tensor], inputs: Iterable[Tensor]) -> None:
         """List a result of the model that no operator of this trace produced; take our tags off the others."""
         self.kept.settle()
+        for site in self.uncharged:
+            site.charge()
+        self.uncharged.clear()
         for projection in self.projections.values():
             projection.ask()
         size = sum(tensor.numel() for tensor in inputs) + sum(p.numel() for p in self._parameters.values())

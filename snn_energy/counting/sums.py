@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TypeAlias
 
 import torch
@@ -17,7 +18,9 @@ from torch import Tensor
 
 from snn_energy.counting.values import MAX_LEVEL
 
-EXACT_ROWS = (1 << 24) // MAX_LEVEL
+EXACT_SUM = 1 << 24
+"""Whole numbers up to here are exact in single precision."""
+EXACT_ROWS = EXACT_SUM // MAX_LEVEL
 """Levels that single precision adds up exactly."""
 PIECE = 1 << 19
 """Elements worked on together: one buffer of them, 2 MiB, stays in the cache between two kernels."""
@@ -43,13 +46,26 @@ def row_sum(x: Tensor) -> Tensor:
     if x.dtype is torch.float64 or rows <= EXACT_ROWS:
         if _by_product(x):
             if x.is_contiguous():
-                return torch.mm(x.new_ones(1, rows), x.view(rows, -1)).view(x.shape[1:])
+                return torch.mm(_row_of_ones(rows), x.view(rows, -1)).view(x.shape[1:])
             axes = sorted(range(x.dim()), key=x.stride, reverse=True)  # as they lie in memory
             if axes[0] == 0 and (turned := x.permute(axes)).is_contiguous():
                 inner = [axis - 1 for axis in axes[1:]]
                 return row_sum(turned).permute([inner.index(axis) for axis in range(len(inner))])
         return x.sum(0, dtype=sum_type(x))
     return torch.stack([x[i : i + EXACT_ROWS].sum(0).double() for i in range(0, rows, EXACT_ROWS)]).sum(0)
+
+
+def step_sums(x: Tensor) -> Tensor:
+    """Exact sums `t ...` of masks or levels `t n ...` over n."""
+    steps, rows = x.shape[:2]
+    if rows <= EXACT_ROWS and x.is_contiguous() and _by_product(x):
+        return torch.bmm(_row_of_ones(rows).expand(steps, 1, rows), x.view(steps, rows, -1)).view(steps, *x.shape[2:])
+    return x.sum(1, dtype=sum_type(x) if rows <= EXACT_ROWS else torch.float64)
+
+
+@lru_cache(maxsize=32)
+def _row_of_ones(length: int) -> Tensor:
+    return torch.ones(1, length)
 
 
 def _by_product(x: Tensor) -> bool:

@@ -88,6 +88,28 @@ class Tag:
     copy: Tensor | None = None
     """A copy of a small tensor, shared by all that will look at it later."""
 
+    def again(self) -> Tag:
+        """A fresh tag that says the same of another tensor; what belongs to this very tensor stays behind."""
+        return Tag(
+            self.owner,
+            self.origin,
+            0,
+            self.names,
+            self.recipe,
+            self.kept,
+            self.padding,
+            self.biased,
+            self.projection,
+            self.spike_scale,
+            self.grid,
+            None,
+            self.channel,
+            self.scaled,
+            self.bits,
+            None,
+            self.softmax,
+        )
+
     def forget_values(self) -> None:
         """Drop what was known of data that have been overwritten."""
         self.padding = self.biased = self.projection = self.channel = None

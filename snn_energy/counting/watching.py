@@ -15,19 +15,23 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch._C import (
+    _get_dispatch_stack_at,
+    _len_torch_dispatch_stack,
+    _pop_torch_dispatch_stack,
+    _push_on_torch_dispatch_stack,
+)
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
-from torch.utils._python_dispatch import _get_current_dispatch_mode, _pop_mode, _push_mode
 
 from snn_energy.counting.dispatch import CountingMode
 from snn_energy.counting.feedback import count_feedback, feedback_layer, feedback_step
 from snn_energy.counting.modules import HELD_INPUT, SHORTCUTS, revisit, shortcut
-from snn_energy.counting.neuron_tally import EXACT_SPIKES
 from snn_energy.counting.ops.products import RECURRENT, WEIGHTED
-from snn_energy.counting.projections import sight_of_spikes
 from snn_energy.counting.quantisers import count_quantiser, is_fake_quantiser, is_observer
-from snn_energy.counting.recorder import Recorder
-from snn_energy.counting.sums import row_sum
-from snn_energy.counting.tags import Tag, copied, tensors_in, version_of
+from snn_energy.counting.recorder import Recorder, Site
+from snn_energy.counting.sights import StepMaps, sight_of_spikes
+from snn_energy.counting.sums import FLOATS, row_sum, step_sums
+from snn_energy.counting.tags import copied, tensors_in, version_of
 from snn_energy.counting.taps import SPIKE_TAP
 
 Finish = Callable[[Any], None]
@@ -48,6 +52,7 @@ class Watcher:
         self._steps = {
             id(m): feedback_step(m, self._feedback[id(m)]) for m in recorder.modules if id(m) in self._feedback
         }
+        self._at_once = {*self._neurons, *self._steps}
         self._silent: tuple[nn.Module, Finish, bool] | None = None
         """The module counted from its hook, inside which the dispatch mode is off; what to do after it; and whether it
         was never entered, being counted as its last call was."""
@@ -95,23 +100,26 @@ class Watcher:
         try:
             finish(output)
         finally:
-            _push_mode(self.mode)
+            _push_on_torch_dispatch_stack(self.mode)
 
-    def _elsewhere(self) -> bool:
-        return get_ident() != self._thread or not self._running
+    def _listens(self) -> bool:
+        """True where operators that run now reach our dispatch mode first."""
+        depth = _len_torch_dispatch_stack()
+        return depth > 0 and _get_dispatch_stack_at(depth - 1) is self.mode
 
     def _enter(self, module: nn.Module, args: Any) -> None:
-        recorder = self.recorder
-        if self._silent is not None and get_ident() == self._thread:  # below a module that is counted as a whole
-            recorder.called.add(id(module))
+        if get_ident() != self._thread or not self._running:
             return
-        if self._elsewhere():
+        recorder, key = self.recorder, id(module)
+        if self._silent is not None:  # below a module that is counted as a whole
+            recorder.called.add(key)
             return
-        if self._counts_at_once(module, args):
+        site = recorder.sites.get(key)
+        if (site is not None or key in self._at_once) and self._counts_at_once(module, args, site):
             return
         recorder.enter(module)
         self._products.append(recorder.products if isinstance(module, WEIGHTED) else None)
-        if _get_current_dispatch_mode() is not self.mode:
+        if not self._listens():
             return
         recorder.behaviour.enter(module, args)
         if id(module) in recorder.mixed:
@@ -128,17 +136,16 @@ class Watcher:
             self._flags.append((torch._C._get_mkldnn_enabled(), torch.backends.cudnn.enabled))
             _set_fused(mkldnn=False, cudnn=False)
 
-    def _counts_at_once(self, module: nn.Module, args: Any) -> bool:
+    def _counts_at_once(self, module: nn.Module, args: Any, site: Site | None) -> bool:
         """True if a module is counted from here, without being entered: as its last call was, or as a plain neuron."""
         recorder, key = self.recorder, id(module)
-        site = recorder.sites.get(key)
-        step = self._steps.get(key) if site is None and len(args) == 2 else None
-        if site is None and step is None and key not in self._neurons:
+        step = self._steps.get(key) if site is None else None
+        if (step is not None and len(args) != 2) or recorder.scopes or recorder.behaviour.running:
             return False
-        if recorder.scopes or recorder.behaviour.running or _get_current_dispatch_mode() is not self.mode:
+        if not self._listens():
             return False
         finish: Finish | None = None
-        _pop_mode()  # what we do here is not the model's work
+        _pop_torch_dispatch_stack(None)  # what we do here is not the model's work
         try:
             if site is not None:
                 finish = revisit(recorder, module, args, site)
@@ -149,14 +156,14 @@ class Watcher:
                 finish = self._count_neuron_after(module, args)
         finally:
             if finish is None:
-                _push_mode(self.mode)
+                _push_on_torch_dispatch_stack(self.mode)
         if finish is not None:
             self._silent = module, finish, True
         return finish is not None
 
     def _count_from_hook(self, module: nn.Module, args: Any) -> None:
         finish: Finish | None = None
-        _pop_mode()  # what we do here is not the model's work
+        _pop_torch_dispatch_stack(None)  # what we do here is not the model's work
         try:
             if id(module) in self._feedback:  # never a neuron itself
                 finish = partial(count_feedback, self.recorder, module, self._feedback[id(module)])
@@ -168,7 +175,7 @@ class Watcher:
                 finish = shortcut(self.recorder, module, args)
         finally:
             if finish is None:
-                _push_mode(self.mode)
+                _push_on_torch_dispatch_stack(self.mode)
         if finish is not None:
             self._silent = module, finish, False
 
@@ -179,29 +186,28 @@ class Watcher:
         return partial(_count_tapped_neuron, self.recorder, module, args, tap, SPIKE_TAP.set(tap))
 
     def _leave(self, module: nn.Module, args: Any, output: Any) -> None:
-        silent = self._silent
-        if silent is not None and silent[0] is not module and get_ident() == self._thread:
-            return
-        recorder = self.recorder
-        if self._elsewhere():
+        silent, recorder = self._silent, self.recorder
+        if get_ident() != self._thread or not self._running:
             if self._running and isinstance(module, WEIGHTED) and id(module) in recorder.paths:
                 recorder.hidden(module, args, output)
             return
         if silent is not None:
+            if silent[0] is not module:
+                return
             if silent[2]:
                 self._speak_after(output)
                 return
         elif not recorder.stack or recorder.stack[-1] is not module:
             return
-        if silent is None and recorder.behaviour.watches(module) and _get_current_dispatch_mode() is self.mode:
-            _pop_mode()
+        if silent is None and recorder.behaviour.watches(module) and self._listens():
+            _pop_torch_dispatch_stack(None)
             self._speak(partial(recorder.behaviour.leave, module), output)
         counted_here = silent is not None
         if counted_here:
             self._speak_after(output)
         elif recorder.closes(module):
             if output is not None:
-                _pop_mode()  # our work, not the model's
+                _pop_torch_dispatch_stack(None)  # our work, not the model's
                 self._speak(partial(_count_neuron, recorder, module, args, ()), output)
         elif isinstance(module, RECURRENT) and self._flags:
             _set_fused(*self._flags.pop())
@@ -249,26 +255,28 @@ def _count_neuron(recorder: Recorder, module: nn.Module, args: Any, tap: Sequenc
         recorder.at(path, [module], partial(recorder.note, "uncounted", name, bound=1))
         return
     tag = recorder.is_spikes(spikes, row.binary_scale)
-    tapped: Tensor | None = None
+    maps: StepMaps | None = None
     copy: Callable[[], Tensor] | None = None
     if shape is spikes:
         if row.time_axis is None and spikes.numel() <= HELD_INPUT:
             copy = partial(copied, spikes, tag)
-        elif row.time_axis == 0 and row.binary_scale == 1 and spikes.dtype is torch.float32:
-            tapped = _from_tap(tap, spikes, tag)
-    recorder.neuron(module, shape, tapped, copy)
+        elif row.binary_scale == 1 and spikes.dtype in FLOATS and row.spiking:
+            maps = _maps_of(tap, spikes, row.time_axis)
+            if maps is not None:  # all that a projection behind it would find
+                tag.sight = sight_of_spikes(version_of(spikes), maps, spikes.dtype)
+    recorder.neuron(module, shape, maps, copy)
     if output is not spikes:
         recorder.are_data(output)
 
 
-def _from_tap(tap: Sequence[Tensor], spikes: Tensor, tag: Tag) -> Tensor | None:
-    """The spikes of each time step, 1-dim, if the neuron left the sums `...` of its spikes `t n ...` over n.
-
-    The maps are as well all that a projection behind it would find.
-    """
-    if spikes.dim() < 2 or len(tap) != len(spikes) or any(part.shape != spikes.shape[2:] for part in tap):
+def _maps_of(tap: Sequence[Tensor], spikes: Tensor, time_axis: int | None) -> StepMaps | None:
+    """The spikes of each time step at each place, from one pass over them: the neuron's own, if it left their sums."""
+    if not spikes.numel():
         return None
-    maps = torch.stack(list(tap))
-    tag.sight = sight_of_spikes(version_of(spikes), row_sum(maps), spikes.dtype)
-    exact = spikes[0].numel() < EXACT_SPIKES  # sums in double precision take five times as long
-    return maps.reshape(len(tap), -1).sum(1, dtype=torch.float32 if exact else torch.float64)
+    if time_axis is None:
+        return None if spikes.dim() < 2 else StepMaps([row_sum(spikes)], len(spikes))
+    if time_axis or spikes.dim() < 3:
+        return None
+    if len(tap) == len(spikes) and all(part.shape == spikes.shape[2:] for part in tap):
+        return StepMaps(tap, spikes.shape[1])
+    return StepMaps.of(step_sums(spikes), spikes.shape[1])

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import snn_energy as se
-from snn_energy.counting import dispatch, feedback, later, modules, projections, recorder, sums, watching
+from snn_energy.counting import dispatch, feedback, later, modules, recorder, sights, sums, watching
 from snn_energy.counting.tags import ATTRIBUTE
 from snn_energy.errors import TraceError
 from snn_energy.models import IF
@@ -39,7 +39,7 @@ def without_shortcuts() -> Iterator[None]:
             patch.delitem(dispatch._KEEPS_GRID, name)
         patch.setattr(dispatch, "_common_grid", lambda *_: None)
         patch.setattr(dispatch.CountingMode, "_quick_view", lambda *_: None)
-        patch.setattr(projections.Sight, "serves", lambda *_: False)
+        patch.setattr(sights.Sight, "serves", lambda *_: False)
         patch.setattr(recorder.Recorder, "grid", lambda *_: None)
         yield
 

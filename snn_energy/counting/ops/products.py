@@ -11,12 +11,12 @@ import torch
 from torch import Tensor, nn
 
 from snn_energy.counting.fanout import Axis
-from snn_energy.counting.later import Facts
 from snn_energy.counting.naming import call_site, einsum_of_many
 from snn_energy.counting.ops.registry import After, Call, multiplies
-from snn_energy.counting.projections import ROWS, PairProjection, WeightProjection, mapped, sighted
+from snn_energy.counting.projections import PairProjection, WeightProjection
 from snn_energy.counting.recorder import Recorder
 from snn_energy.counting.repeats import note_repeats
+from snn_energy.counting.sights import ROWS, Sight, sight_of
 from snn_energy.counting.sums import whole
 from snn_energy.counting.tags import Origin, Tag, version_of
 from snn_energy.counting.wiring import BilinearWiring, ConvWiring, LinearWiring, Wiring
@@ -44,9 +44,8 @@ def convolution(recorder: Recorder, call: Call) -> Feed:
     projection = _weight_projection(recorder, kind, weight, weight)
     tag = recorder.tag(x)
     note_repeats(recorder, projection, x, tag, wiring, x.shape[0])
-    seen = Seen(
-        wiring, x.shape[0], *sighted(projection.operand, x, x, tag, channels=1, order=ROWS), bits=recorder.bits(x)
-    )
+    sight = sight_of(projection.operand, x, x, tag, x.shape[1:], channels=1, order=ROWS)
+    seen = Seen(wiring, x.shape[0], sight, x.shape[1:], recorder.bits(x))
     return Feed(recorder, call.name, projection, seen, bias is not None, channel=1)
 
 
@@ -144,10 +143,10 @@ def _matrix_product(
     tag = recorder.tag(operand)
     if operand is whole and x.dim() < 3 and not noted:
         note_repeats(recorder, projection, operand, tag, wiring, rows)
-    shape = (wiring.batch, wiring.n_in)
+    shape = torch.Size((wiring.batch, wiring.n_in))
     order = f"{'columns' if weight is not b else ROWS}{' of each' if wiring.batch > 1 else ''}"
-    maps = sighted(projection.operand, rows_first, operand, tag, shape, channels=x.dim() - 1, order=order)
-    seen = Seen(wiring, rows, *maps, bits=recorder.bits(operand))
+    sight = sight_of(projection.operand, rows_first, operand, tag, shape, channels=x.dim() - 1, order=order)
+    seen = Seen(wiring, rows, sight, shape, recorder.bits(operand))
     return Feed(recorder, call.name, projection, seen, biased, channel)
 
 
@@ -221,9 +220,11 @@ def einsum_product(recorder: Recorder, call: Call) -> None:
         a, b = b, a
     operand, weight = operands
     projection = _weight_projection(recorder, "linear", weight, b.view(-1, 1, 1))
-    look = projection.operand.look(a.view(1, -1), recorder.spike_scale(operand))
     wiring = LinearWiring(a.numel(), 1, 1)
-    seen = Seen(wiring, 1, *mapped(look, (wiring.batch, wiring.n_in)), look.unit, recorder.bits(operand))
+    shape = torch.Size((wiring.batch, wiring.n_in))
+    known = Tag(None, Origin.DATA, spike_scale=recorder.spike_scale(operand))
+    sight = sight_of(projection.operand, a.view(1, -1), operand, known, shape, channels=0, order="broadcast")
+    seen = Seen(wiring, 1, sight, shape, recorder.bits(operand))
     Feed(recorder, call.name, projection, seen, biased=False, channel=None)(call.out)
 
 
@@ -252,7 +253,8 @@ def bilinear(recorder: Recorder, call: Call) -> After | None:
     else:
         level, unit = whole(one.level).double().T @ whole(two.level).double(), one.unit_now * two.unit_now
     wiring = BilinearWiring(first.shape[1], second.shape[1], weight.shape[0])
-    seen = Seen(wiring, first.shape[0], mask, level, unit, max(recorder.bits(first), recorder.bits(second)))
+    sight = Sight(0, mask, level, unit, projection.operand.values, exact=False, order="pairs")
+    seen = Seen(wiring, first.shape[0], sight, mask.shape, max(recorder.bits(first), recorder.bits(second)))
     return Feed(recorder, call.name, projection, seen, biased=False)
 
 
@@ -312,9 +314,9 @@ class Seen(NamedTuple):
 
     wiring: Wiring
     rows: int
-    mask: Tensor
-    level: Tensor | None
-    unit: float | Facts
+    sight: Sight
+    shape: torch.Size
+    """That of the map."""
     bits: int
 
 
