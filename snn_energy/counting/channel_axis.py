@@ -6,8 +6,10 @@ are often views alone: tokens flattened and unflattened, channels moved to axis 
 
 from __future__ import annotations
 
+from functools import lru_cache
 from math import prod
 
+import torch
 from torch import Tensor
 
 RESHAPES = frozenset({"view", "_unsafe_view", "reshape", "flatten", "unflatten"})
@@ -26,10 +28,14 @@ def channel_after(name: str, channel: int | None, source: Tensor, out: Tensor) -
     if name in _COPIES:
         return channel if out.shape == source.shape else None
     if name in RESHAPES:
-        before = prod(source.shape[:channel])
-        fits = (axis for axis in range(out.dim()) if out.shape[axis] == size and prod(out.shape[:axis]) == before)
-        return next(fits, None)
+        return _reshaped(source.shape, channel, out.shape)
     if name in _STRIDED:
         stride = source.stride(channel)
         return next((a for a in range(out.dim()) if out.shape[a] == size and out.stride(a) == stride), None)
     return None
+
+
+@lru_cache(maxsize=1024)
+def _reshaped(source: torch.Size, channel: int, out: torch.Size) -> int | None:
+    size, before = source[channel], prod(source[:channel])
+    return next((axis for axis, own in enumerate(out) if own == size and prod(out[:axis]) == before), None)

@@ -6,6 +6,7 @@ import operator
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import chain
 from typing import Any
 
 import torch
@@ -32,6 +33,7 @@ from snn_energy.counting.ops.products import RECURRENT
 from snn_energy.counting.ops.registry import After, Row
 from snn_energy.counting.recorder import ROOT, Entry, Recorder
 from snn_energy.counting.repeats import MAKERS, carry
+from snn_energy.counting.sights import levels_of
 from snn_energy.counting.tags import Origin, Tag, version_of
 from snn_energy.errors import TraceError
 
@@ -206,9 +208,9 @@ class CountingMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
         name = known.name
         tag = Tag(recorder.token, Origin.DATA)
         if same:
-            tag.spike_scale, tag.grid = source.spike_scale, source.grid
+            tag.spike_scale, tag.grid, tag.top = source.spike_scale, source.grid, source.top
             if name in RESHAPES:
-                tag.sight = source.sight
+                tag.sight, tag.terms = source.sight, source.terms
         tag.scaled, tag.bits, tag.softmax = source.scaled, source.bits, source.softmax
         tag.root, tag.shift = source.root or source, source.shift
         if source.projection is not None:
@@ -216,7 +218,7 @@ class CountingMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
             if tag.channel is not None:
                 tag.biased, tag.projection = source.biased, source.projection
         recorder.mark(out, tag, version_of(x))
-        if recorder.repeating or known.makes:
+        if source.repeats is not None or known.makes:
             carry(recorder, name, True, args, x, out)
         if known.entry is None:
             known.entry = recorder.free_entry(name, known.reason or "")
@@ -300,6 +302,8 @@ class CountingMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 tag.grid = _common_grid(recorder, tensors)
         elif name in _KEEPS_GRID and origin is Origin.DATA:
             tag.grid = _KEEPS_GRID[name](recorder, Call(name, args, kwargs, tensors, out))
+            if name == "add" and tag.grid is not None:
+                _remember_terms(recorder, tag, tensors, out)
         elif name in _SOFTMAX:
             tag.softmax = True
         elif name == "constant_pad_nd" and not (kwargs.get("value") or (len(args) > 2 and args[2])):
@@ -373,6 +377,21 @@ def _grid_of_sum(recorder: Recorder, call: Call) -> float | None:
     plain = len(call.tensors) == 2 and not call.kwargs and call.tensors[0].dtype is call.tensors[1].dtype
     plain = plain and call.out.is_floating_point()  # whole numbers wrap around
     return _common_grid(recorder, call.tensors) if plain else None
+
+
+def _remember_terms(recorder: Recorder, tag: Tag, tensors: tuple[Tensor, ...], out: Tensor) -> None:
+    """Tell a sum of levels what its terms tell: how high it may be, and the sums over its leading axes."""
+    tops = [recorder.top(term) for term in tensors]
+    if all(tops):
+        tag.top = sum(top for top in tops if top is not None)
+    terms = [levels_of(recorder.tag(term)) for term in tensors if term.shape == out.shape]
+    if len(terms) == len(tensors) and all(terms):
+        together = tuple(chain(*terms))
+        tag.terms = together if len(together) <= _TERMS else ()
+
+
+_TERMS = 4
+"""Terms that are remembered of a sum; those of a longer chain of additions are summed anew."""
 
 
 def _grid_of_product(recorder: Recorder, call: Call) -> float | None:

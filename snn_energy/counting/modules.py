@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -37,6 +38,8 @@ _SETTINGS = (
 )
 HELD_INPUT = 1 << 15
 """Largest input that is copied to be looked at later, together with those of later calls."""
+SITES = 8
+"""Sites that one module may have."""
 
 
 def _settings(module: nn.Module) -> tuple[object, ...]:
@@ -71,8 +74,11 @@ class ProductSite:
     operator: str
     small: bool
     """Whether inputs are copied, and looked at together."""
+    size_out: torch.Size | None
+    """For transposed convolutions, whose callers may ask for another one by a keyword that no hook sees."""
     entry: Entry | None = None
     """The operator's in the certificate."""
+    other: Site | None = None
 
     def fits(self, x: Tensor, tag: Tag) -> bool:
         """True while everything that was worked out still holds for the input `x`."""
@@ -92,14 +98,21 @@ class ProductSite:
 
     def count(self, recorder: Recorder, x: Tensor, tag: Tag) -> Finish:
         """Count one call with the input `x`, whose tag is `tag`."""
-        sight = self.look(recorder, x, tag)
+        early = self.size_out is None
+        sight = self.look(recorder, x, tag) if early else None
 
         def finish(out: Tensor | None) -> None:
+            nonlocal sight
             if out is None:
                 return
+            if not early:
+                if out.shape[2:] != self.size_out:
+                    recorder.at(recorder.paths[id(self.module)], [self.module], partial(self.anew, recorder, x, out))
+                    return
+                sight = self.look(recorder, x, tag)
             key, biased = self.projection.key, self.bias is not None
             hang_tag(out, Tag(recorder.token, Origin.DATA, biased=biased, projection=key, channel=self.channel))
-            if recorder.repeating:
+            if tag.repeats is not None:
                 carry_rows(recorder, x, out)
             self.add(recorder, x, tag, sight)
 
@@ -117,6 +130,12 @@ class ProductSite:
         apart = apart and projection.operand.track.alive  # else a reshape would copy other layouts for nothing
         rows = x.reshape(-1, x.shape[-1]) if apart else x  # channels are told apart on the axis after the rows
         return sight_of(projection.operand, rows, x, tag, self.map_shape, channels=1, order=ROWS)
+
+    def anew(self, recorder: Recorder, x: Tensor, out: Tensor) -> None:
+        """Count a call as if it were the first."""
+        after = shortcut(recorder, self.module, (x,))
+        assert after is not None
+        after(out)
 
     def add(self, recorder: Recorder, x: Tensor, tag: Tag, sight: Sight | None) -> None:
         """Count a call that went well."""
@@ -146,19 +165,20 @@ class Replay:
     """What was known of the output."""
     calls: int = 0
     """Not charged yet."""
+    other: Site | None = None
 
     def fits(self, x: Tensor, tag: Tag) -> bool:
         """True if the next call would charge the same."""
         return x.shape == self.shape and _facts(tag) == self.before and _settings(self.module) == self.settings
 
-    def count(self, recorder: Recorder, x: Tensor, _tag: Tag) -> Finish:
+    def count(self, recorder: Recorder, x: Tensor, tag: Tag) -> Finish:
         """Charge one call."""
 
         def finish(out: Tensor | None) -> None:
             if out is None:
                 return
             hang_tag(out, self.after.again())
-            if recorder.repeating:
+            if tag.repeats is not None:
                 carry_rows(recorder, x, out)
             if not self.calls:
                 recorder.uncharged.append(self)
@@ -193,11 +213,16 @@ def revisit(recorder: Recorder, module: nn.Module, args: tuple[Any, ...], site: 
     if type(x) is not Tensor or x.layout is not torch.strided or x.is_nested or x.is_meta:
         return None
     tag = recorder.tag(x)
-    if tag is None or tag.origin is not Origin.DATA or not site.fits(x, tag):
+    if tag is None or tag.origin is not Origin.DATA:
+        return None
+    fitting: Site | None = site
+    while fitting is not None and not fitting.fits(x, tag):
+        fitting = fitting.other
+    if fitting is None:
         return None
     if torch._C._is_any_autocast_enabled() and torch.is_autocast_enabled(x.device.type):
         return None
-    return site.count(recorder, x, tag)
+    return fitting.count(recorder, x, tag)
 
 
 def shortcut(recorder: Recorder, module: nn.Module, args: tuple[Any, ...]) -> Finish | None:
@@ -252,7 +277,8 @@ def _transposed_convolution(recorder: Recorder, module: nn.Module, x: Tensor) ->
             for size, size_out, kernel, stride, padding, dilation in geometry
         )
         args = (x, weight, bias, module.stride, module.padding, module.dilation, True, extra, module.groups)
-        convolution(recorder, Call("convolution", args, {}, (x, weight), None))(out)
+        feed = convolution(recorder, Call("convolution", args, {}, (x, weight), None))
+        _remembered(recorder, module, x, feed, size_out=out.shape[2:])(out)
 
     return after
 
@@ -269,14 +295,22 @@ def _linear(recorder: Recorder, module: nn.Module, x: Tensor) -> After | None:
     return _remembered(recorder, module, x, after, by_rows=True)
 
 
-def _remembered(recorder: Recorder, module: nn.Module, x: Tensor, after: Feed, *, by_rows: bool = False) -> Feed:
+def _remembered(
+    recorder: Recorder,
+    module: nn.Module,
+    x: Tensor,
+    after: Feed,
+    *,
+    by_rows: bool = False,
+    size_out: torch.Size | None = None,
+) -> Feed:
     """`after`, once it has left a site for the next call of the module."""
     weight, tag = module._parameters.get("weight"), recorder.tag(x)
     plain = weight is not None and "bias" in module._parameters and id(module) in recorder.paths
     if weight is not None and plain and (tag is None or tag.padding is None):
         bias = module._parameters["bias"]
         seen = after.seen
-        recorder.sites[id(module)] = ProductSite(
+        site = ProductSite(
             module,
             weight,
             weight.data_ptr(),
@@ -295,8 +329,24 @@ def _remembered(recorder: Recorder, module: nn.Module, x: Tensor, after: Feed, *
             0 if bias is None else seen.rows * seen.wiring.outputs_per_row,
             after.operator,
             x.numel() <= HELD_INPUT,
+            size_out,
         )
+        _leave_site(recorder, site)
     return after
+
+
+def _leave_site(recorder: Recorder, site: ProductSite | Replay) -> None:
+    """Remember a site beside those for inputs of other shapes: one pool may serve many layers."""
+    others: list[Site] = []
+    other = recorder.sites.get(id(site.module))
+    while other is not None:
+        if other.shape != site.shape:
+            others.append(other)
+        other = other.other
+    recorder.sites[id(site.module)] = site
+    chain = [site, *others][:SITES]
+    for one, following in zip(chain, [*chain[1:], None], strict=True):
+        one.other = following
 
 
 def _batch_norm(recorder: Recorder, module: nn.Module, x: Tensor) -> After | None:
@@ -328,7 +378,7 @@ def _counted(recorder: Recorder, module: nn.Module, name: str, args: tuple[Any, 
         known = recorder.tag(out)
         if tag is not None and known is not None and id(module) in recorder.paths:
             made = known.again()
-            recorder.sites[id(module)] = Replay(module, _settings(module), x.shape, _facts(tag), charges, made)
+            _leave_site(recorder, Replay(module, _settings(module), x.shape, _facts(tag), charges, made))
 
     return after
 

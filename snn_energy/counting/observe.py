@@ -64,6 +64,7 @@ class Operand:
         x: Tensor,
         known_scale: float | None = None,
         grid: float | None = None,
+        top: int | None = None,
         *,
         channels: int = 0,
         now: bool = False,
@@ -74,6 +75,7 @@ class Operand:
             x: the operand.
             known_scale: a spike scale that is already proven.
             grid: a power of two of which every value is a multiple >= 0, proven likewise.
+            top: a number of times the grid that no value surpasses, proven likewise.
             channels: how many axes after the first tell input channels apart; 0 where weights cannot take in a scale
                 of their own for each channel.
             now: ask for the class even if that means waiting for the device.
@@ -94,7 +96,7 @@ class Operand:
             self.track.alive = False
             if self.values.many:
                 return Look(Nonzero(x), None, 1.0)
-        look = None if grid is None or self.track.alive else self._look_on_grid(x, grid, [])
+        look = None if grid is None or self.track.alive else self._look_on_grid(x, grid, [], top)
         if look is not None:
             return look
         if self._guess is not None and _are_spikes(x, self._guess):
@@ -141,12 +143,17 @@ class Operand:
         mask = _ones_of(x, scale)
         return Look(mask, mask, abs(scale), values)
 
-    def _look_on_grid(self, x: Tensor, grid: float, sample: list[float]) -> Look | None:
+    def _look_on_grid(self, x: Tensor, grid: float, sample: list[float], bound: int | None = None) -> Look | None:
         """Look at multiples >= 0 of `grid`; None if they are too many or too large for levels.
 
         `sample` holds values that are known to be in `x`. Which others are is asked one by one, so that nothing has to
-        be sorted: after the first calls of a layer there is no new level to ask for.
+        be sorted: after the first calls of a layer there is no new level to ask for. Not even the largest value is
+        asked for if no value can surpass `bound` times the grid, and all levels up to there were seen before.
         """
+        if bound is not None and bound <= MAX_LEVEL and not self.values.negative:
+            seen = self.values.magnitudes
+            if all(n * grid in seen for n in range(1, bound + 1)):
+                return self._on_grid(x, None)
         top = float(x.amax().item())
         if top > MAX_LEVEL * grid or math.isnan(top):
             return None
@@ -161,7 +168,10 @@ class Operand:
             return None
         there |= {n for n in fresh if _holds(x, n * grid)}
         found = self._saw([n * grid for n in there], x, positive=True, negative=False)
-        exact = found if known <= there else None
+        return self._on_grid(x, found if known <= there else None)
+
+    def _on_grid(self, x: Tensor, exact: ValueSet | None) -> Look:
+        """The look at multiples of a power of two that are all known by now."""
         if self.values.many:
             return Look(Nonzero(x), None, 1.0)
         unit = self.values.unit

@@ -30,7 +30,11 @@ ROOT = "(model)"
 
 
 class Site(Protocol):
-    """What a module hook worked out for a module, to be used again at its next call."""
+    """What a module hook worked out for a module, to be used again at its next call with an input of this shape."""
+
+    shape: torch.Size
+    other: Site | None
+    """For another shape."""
 
     def fits(self, x: Tensor, tag: Tag) -> bool:
         """True while it holds for the input `x`, of which `tag` is known."""
@@ -384,6 +388,11 @@ class Recorder:
         if tag is None or tag.grid is not None or tag.spike_scale is None:
             return None if tag is None else tag.grid
         return tag.spike_scale if is_dyadic(tag.spike_scale) else None
+
+    def top(self, tensor: Tensor) -> int | None:
+        """How many times its grid no value of a tensor surpasses."""
+        tag = self.tag(tensor)
+        return None if tag is None else 1 if tag.grid is None and tag.spike_scale is not None else tag.top
 
     def scaled(self, tensor: Tensor) -> bool:
         """Whether constants of the network gave a tensor's values their heights."""

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, reduce
 
 import torch
 from torch import Tensor
 
 from snn_energy.counting.later import Facts
-from snn_energy.counting.observe import Look, Operand
+from snn_energy.counting.observe import Look, Operand, is_dyadic
 from snn_energy.counting.sums import EXACT_SUM, Magnitudes, Summable, row_sum, rows_summed
-from snn_energy.counting.tags import Tag, version_of
+from snn_energy.counting.tags import Sums, Tag, version_of
 from snn_energy.counting.values import ValueSet
 
 ROWS = "rows"
@@ -65,12 +65,29 @@ class StepMaps:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class LevelSums:
+    """Levels of a sum of tensors, in units of `unit`: those of its terms, added up when asked for."""
+
+    terms: tuple[tuple[Tensor | Sums, float], ...]
+    """Level sums, and their units."""
+    unit: float
+    shape: torch.Size
+
+    def total(self) -> Tensor:
+        """The level sums: exact in the types of the terms, since no level of the sum surpasses MAX_LEVEL either."""
+        parts = (_folded(_total(levels), self.shape) for levels, _ in self.terms)
+        factors = (unit / self.unit for _, unit in self.terms)
+        scaled = (part if factor == 1 else part * factor for part, factor in zip(parts, factors, strict=True))
+        return reduce(torch.add, scaled)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Sight:
     """The maps of one tensor and what proves its class, for all projections that are fed the same tensor."""
 
     version: int
-    mask: Tensor | StepMaps
-    level: Tensor | StepMaps | None
+    mask: Tensor | Sums
+    level: Tensor | Sums | None
     unit: float | Facts
     values: ValueSet
     exact: bool
@@ -117,8 +134,8 @@ class Sight:
         return mask, _folded(_total(self.level), shape)
 
 
-def _total(part: Tensor | StepMaps) -> Tensor:
-    return part.total() if isinstance(part, StepMaps) else part
+def _total(part: Tensor | Sums) -> Tensor:
+    return part if isinstance(part, Tensor) else part.total()
 
 
 def _folded(part: Tensor, shape: torch.Size) -> Tensor:
@@ -169,13 +186,37 @@ def sight_of(
         if not by_channel and (sight.values.many or sight.values.magnitudes):
             operand.track.alive = False  # as a look of its own would have found
         return sight
-    look = operand.look(x) if tag is None else operand.look(x, tag.spike_scale, tag.grid, channels=axes)
-    mask, level = _mapped(look, shape)
+    known = (None, None, None) if tag is None else (tag.spike_scale, tag.grid, tag.top)
+    look = operand.look(x, *known, channels=axes)
+    terms = () if tag is None or order != ROWS or look.level is None else tag.terms
+    if terms and look.level is not look.mask and _add_up_to(terms, look.unit, shape):
+        mask: Tensor = _folded(rows_summed(look.mask), shape)
+        level: Tensor | Sums | None = LevelSums(terms, look.unit_now, shape)
+    else:
+        mask, level = _mapped(look, shape)
     values = operand.values if look.exact is None else look.exact
     found = Sight(version, mask, level, look.unit, values, look.exact is not None, order)
     if tag is not None and not source.is_inference():
         tag.sight = found
     return found
+
+
+def levels_of(tag: Tag | None) -> tuple[tuple[Tensor | Sums, float], ...]:
+    """Sums of the levels of a tensor over its leading axes, as terms; none where nobody summed them."""
+    if tag is None or tag.terms:
+        return () if tag is None else tag.terms
+    sight = tag.sight
+    if not isinstance(sight, Sight) or sight.version != tag.version or sight.order != ROWS:
+        return ()
+    return () if sight.level is None or isinstance(sight.unit, Facts) else ((sight.level, sight.unit),)
+
+
+def _add_up_to(terms: tuple[tuple[Tensor | Sums, float], ...], unit: float | Facts, shape: torch.Size) -> bool:
+    """True if the levels of these terms tell those of their sum, in this unit and shape, without rounding."""
+    if isinstance(unit, Facts) or not is_dyadic(unit):
+        return False
+    wanted = shape.numel()
+    return wanted > 0 and all(levels.shape.numel() % wanted == 0 and is_dyadic(own) for levels, own in terms)
 
 
 def _mapped(look: Look, shape: torch.Size) -> tuple[Tensor, Tensor | None]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, fields, is_dataclass
 from enum import IntEnum
 from typing import Any, NamedTuple, Protocol
 
+import torch
 from torch import Tensor
 
 ATTRIBUTE = "_snn_energy_tag"
@@ -33,6 +34,17 @@ class Repeat(NamedTuple):
 
     times: int
     inner: int
+
+
+class Sums(Protocol):
+    """Sums over the leading axes of a tensor; see `sights`."""
+
+    @property
+    def shape(self) -> torch.Size:
+        """Of the sums."""
+
+    def total(self) -> Tensor:
+        """The sums."""
 
 
 class Sight(Protocol):
@@ -66,6 +78,10 @@ class Tag:
     """Height of a spike, where every value is known to be 0 or that height."""
     grid: float | None = None
     """A power of two of which every value is known to be a multiple >= 0, where values are no plain spikes."""
+    top: int | None = None
+    """No value is more than so many times the grid, where that is known."""
+    terms: tuple[tuple[Tensor | Sums, float], ...] = ()
+    """For a sum: sums of the levels of its terms over their leading axes, and the units of these."""
     sight: Sight | None = None
     """What the projections fed so far found in it."""
     channel: int | None = None
@@ -102,6 +118,8 @@ class Tag:
             self.projection,
             self.spike_scale,
             self.grid,
+            self.top,
+            (),
             None,
             self.channel,
             self.scaled,
@@ -113,7 +131,8 @@ class Tag:
     def forget_values(self) -> None:
         """Drop what was known of data that have been overwritten."""
         self.padding = self.biased = self.projection = self.channel = None
-        self.spike_scale = self.grid = self.bits = None
+        self.spike_scale = self.grid = self.top = self.bits = None
+        self.terms = ()
         self.softmax = False
         self.copy = None
 
